@@ -1,0 +1,249 @@
+"""The fifth room: stored batches become rows of the server's tables, each batch in one transaction with its position."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from cdc_sync.core import net, wire
+from cdc_sync.core.change import Kind, Shapes, Table
+from cdc_sync.core.keys import Plain, parents_first, steps
+from cdc_sync.core.layout import Layout, layout
+from cdc_sync.core.wire import Header, Part, Section
+from cdc_sync.databases import Database, Mode, PartRows, Session, Target
+from cdc_sync.databases.writing import Writer, staged_like
+from cdc_sync.errors import CdcSyncError, Deferred, RejectedBatch, SchemaMismatch
+from cdc_sync.receive import locked_position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an application did: the batch's number, and how many changes it held."""
+
+    number: int
+    rows: int
+
+
+def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
+    """Apply the origin's next stored batch, whole or not at all; None where everything is applied.
+
+    Raises Deferred where a row's parent has not arrived, DatabaseError where the target refuses a row.
+    """
+    with database.begin(Mode.WRITE) as session:
+        here = locked_position(session, origin, epoch)
+        if here.applied >= here.stored:
+            return None
+        place = {"origin": origin, "epoch": epoch, "number": here.applied + 1}
+        header = wire.decode_header(bytes(session.run("inbox_header", **place)[0][0]))
+        session.run("prepare_apply")
+        session.run("mute")
+        _Batch(session, header).apply()
+        session.run("inbox_done", **place)
+        session.run("position_applied", origin=origin, epoch=epoch, applied=header.number)
+        session.run("unmute")
+        return Applied(number=header.number, rows=header.rows)
+
+
+class _Batch:
+    """One batch on its way into the target's tables."""
+
+    def __init__(self, session: Session, header: Header) -> None:
+        self.session = session
+        self.header = header
+        self.shapes: Shapes = {shape.name: shape for shape in header.shapes}
+        self.described = self._described()
+        self.targets = {name: session.database.table(table) for name, table in self.described.items()}
+
+    def _described(self) -> dict[str, Table]:
+        described = self.session.database.describe(self.session, sorted(self.shapes))
+        for name in self.shapes:
+            if name not in described:
+                raise SchemaMismatch(f"{self.session.database} has no table {name!r}", hint="create it there")
+        return described
+
+    def apply(self) -> None:
+        """Find what is to be deleted or renamed while all old keys hold; then write parents first, delete children first."""
+        order = parents_first(self.shapes)
+        sections = sorted(self.header.sections, key=lambda section: order.index(section.table))
+        work = [_Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(sections)]
+        for item in work:
+            item.stage()
+        for item in work:
+            item.mark()
+        for item in work:
+            item.write()
+        for item in reversed(work):
+            item.delete()
+
+    def parts(self, table: str) -> list[tuple[int, Part]]:
+        return [(i, part) for i, part in enumerate(self.header.parts) if part.table == table]
+
+    def unpacked(self, number: int, part: Part) -> PartRows:
+        place = {"origin": self.header.node, "epoch": self.header.epoch, "number": self.header.number}
+        rows = self.session.run("inbox_part", **place, part=number)
+        if not rows:
+            raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
+        return PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
+
+
+class _Work:
+    """One table of one batch."""
+
+    def __init__(self, batch: _Batch, section: Section, scratch: str) -> None:
+        self.batch = batch
+        self.section = section
+        self.session = batch.session
+        self.scratch = scratch
+        self.layout = layout(batch.shapes, section.table, keyed=section.keyed)
+        self.writer = self._writer(self._create_staging(), chained=False)
+        self.alive = 0
+
+    def _writer(self, staging: sa.TableClause, *, chained: bool) -> Writer:
+        return Writer(
+            database=self.session.database,
+            shapes=self.batch.shapes,
+            targets=self.batch.targets,
+            described=self.batch.described,
+            name=self.section.table,
+            layout=self.layout,
+            staging=staging,
+            chained=chained,
+            scratch=self.scratch,
+        )
+
+    def _targets(self) -> list[Target]:
+        like = staged_like(self.layout, self.batch.shapes, self.section.table)
+        return [_target(self.batch.described, table, column) for table, column in like]
+
+    def _create_staging(self) -> sa.TableClause:
+        columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self._targets(), strict=True)]
+        number = self._target_number()
+        columns = [("seq", number), ("op", "text"), ("at", "text"), *columns[3:], ("chain", number)]
+        return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns)
+
+    def _target_number(self) -> str:
+        return "bigint"
+
+    # --- the four steps
+
+    def stage(self) -> None:
+        """Load the rows; keep the fate of rows that lived before, then only the last image of those that live on."""
+        targets = self._targets()
+        for number, part in self.batch.parts(self.section.table):
+            rows = self.batch.unpacked(number, part)
+            name = self.writer.staging.name
+            self.session.database.fill_staging(self.session, name, self.layout.columns, targets, rows)
+        counts: Mapping[str, int] = defaultdict(int, self.section.counts)
+        if counts["K"] and self.session.query(self.writer.moves())[0][0]:
+            self._chain()
+        if self.section.keyed:
+            self._keep(self.writer.fate, self.writer.keep_fates())
+        only_inserts = set(self.section.counts) == {"I"}
+        if self.section.keyed or not only_inserts and self.session.query(self.writer.repeated()):
+            self.session.execute(self.writer.drop_superseded())
+        self.alive = self._count(sa.select(sa.func.count()).select_from(self.writer.staging))
+        if self._count(self.writer.keyless()):
+            raise CdcSyncError(
+                f"table {self.section.table!r}: rows without a value in their key ({', '.join(self._shape.key)}) arrived",
+                hint="give them a key at their source; nothing of their batch was applied, and nothing is lost",
+            )
+
+    def mark(self) -> None:
+        if self.section.keyed:
+            self._keep(self.writer.mark, self.writer.keep_marks())
+
+    def write(self) -> None:
+        if not self.alive:
+            return
+        if self.section.counts.get("K"):
+            self._rename()
+        refers_to_itself = any(r.table == self.section.table for r in self._shape.references)
+        mostly_new = self.section.counts.get("I", 0) * 2 > self.alive
+        if mostly_new or refers_to_itself:
+            done = self._insert(again=refers_to_itself)
+            if done < self.alive:
+                done = self.session.execute(self.writer.update())
+        else:
+            done = self.session.execute(self.writer.update())
+            if done < self.alive:
+                done += self._insert(again=False)
+        if done < self.alive:
+            self._explain_missing()
+
+    def delete(self) -> None:
+        if self.section.keyed:
+            self.session.execute(self.writer.delete(alive=bool(self.alive)))
+
+    # --- helpers
+
+    @property
+    def _shape(self) -> wire.Shape:
+        return self.batch.shapes[self.section.table]
+
+    def _count(self, query: sa.Select[tuple[int]]) -> int:
+        count: int = self.session.query(query)[0][0]
+        return count
+
+    def _keep(self, table: sa.TableClause, query: sa.Select[tuple[object, ...]]) -> None:
+        self.session.database.keep(self.session, table.name, query)
+
+    def _chain(self) -> None:
+        width = len(self.layout.was)
+        events = (
+            net.Event(row[0], row[1], row[2 : 2 + width], row[2 + width :] if row[1] == "K" else None)
+            for row in self.session.query(self.writer.identities())
+        )
+        found = net.chains(events)
+        staging = self.writer.staging
+        statement = (
+            sa.update(staging).values(chain=sa.bindparam("row")).where(staging.c.seq == sa.bindparam("change"))
+        )
+        self.session.many(statement, [{"change": seq, "row": row} for seq, row in found.items()])
+        self.writer = self._writer(staging, chained=True)
+
+    def _insert(self, *, again: bool) -> int:
+        """Insert what is new; ``again`` while rows of the same table wait for each other."""
+        done = more = self.session.execute(self.writer.insert())
+        while again and more and done < self.alive:
+            more = self.session.execute(self.writer.insert())
+            done += more
+        return done
+
+    def _rename(self) -> None:
+        self._keep(self.writer.moved, self.writer.keep_moves())
+        plain = next((step.column for step in steps(self._shape) if isinstance(step, Plain)), None)
+        self._keep(self.writer.way, self.writer.keep_way(plain))
+        if self._count(self.writer.strangers()):
+            raise CdcSyncError(
+                f"conflict update_exists in table {self.section.table!r}: "
+                "a row was given a key under which the target has another row already",
+                hint="give one of the two rows another key; the batch waits and nothing is lost",
+            )
+        for statement in [self.writer.remove()] if plain is None else self.writer.park(plain):
+            self.session.execute(statement)
+        self.session.execute(self.writer.rename())
+
+    def _explain_missing(self) -> None:
+        orphans = self._count(self.writer.orphans())
+        if orphans:
+            raise Deferred(
+                f"table {self.section.table!r}: the parents of {orphans} rows have not arrived at {self.session.database}",
+                hint="their batch waits and is applied once the parents are there",
+            )
+        raise CdcSyncError(
+            f"table {self.section.table!r}: not every row could be matched by its natural key",
+            hint="check that the key is unique at the source",
+        )
+
+
+def _target(described: Mapping[str, Table], table: str, column: str) -> Target:
+    found = described[table].column(column) if column else None
+    if column and found is None:
+        raise SchemaMismatch(f"the target's table {table!r} has no column {column!r}", hint="add it there, or exclude it")
+    return Target(
+        table=table,
+        column=column,
+        declared=found.declared if found else "text",
+        kind=found.kind if found else Kind.TEXT,
+    )

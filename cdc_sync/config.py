@@ -1,0 +1,169 @@
+"""The DBA's file as frozen, validated data classes; the only reader of TOML and of the environment."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cdc_sync.errors import ConfigError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_FILE_URL = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The database that takes part: its name everywhere, and its URL."""
+
+    name: str
+    database: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncedTable:
+    """A table to capture: its natural key, and the columns that never leave."""
+
+    name: str
+    key: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where batches go."""
+
+    name: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    path: Path
+    node: Node
+    tables: tuple[SyncedTable, ...]
+    destinations: tuple[Destination, ...] = ()
+
+    @property
+    def key_path(self) -> Path:
+        """The device key: outside the database, so that a copied database is not a copied node."""
+        return self.path.parent / f"{self.node.name}.key"
+
+
+def load(path: Path) -> Config:
+    """Read and check a file. Raises ConfigError that names the place and what to type there."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration file {str(path)!r}", hint="name one with --config, or write cdc-sync.toml here"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return _Reader(path, document).config()
+
+
+class _Reader:
+    def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
+        self.path = path.resolve()
+        self.document = document
+
+    def config(self) -> Config:
+        _known(self.document, ("node", "tables", "destinations"), "the file")
+        node = self._node(_section(self.document, "node"))
+        tables = tuple(self._table(entry, i) for i, entry in enumerate(_entries(self.document, "tables"), 1))
+        destinations = tuple(
+            self._destination(entry, i) for i, entry in enumerate(_entries(self.document, "destinations"), 1)
+        )
+        _unique([table.name for table in tables], "[[tables]]")
+        _unique([destination.name for destination in destinations], "[[destinations]]")
+        return Config(path=self.path, node=node, tables=tables, destinations=destinations)
+
+    def _node(self, entry: Mapping[str, Any]) -> Node:
+        _known(entry, ("name", "database"), "[node]")
+        name = _string(entry, "name", "[node]")
+        if not _NODE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"[node] name {name!r} cannot be used", hint="use letters, digits, dots, dashes and underscores, 63 at most"
+            )
+        return Node(name=name, database=self._url(_string(entry, "database", "[node]"), "[node] database"))
+
+    def _table(self, entry: Mapping[str, Any], number: int) -> SyncedTable:
+        place = f"[[tables]] number {number}"
+        _known(entry, ("name", "key", "exclude"), place)
+        name = _string(entry, "name", place)
+        key, exclude = _strings(entry, "key", f"table {name!r}"), _strings(entry, "exclude", f"table {name!r}")
+        if not key:
+            raise ConfigError(f"table {name!r} has no key", hint='add its natural key: key = ["column", ...]')
+        both = sorted(set(key) & set(exclude))
+        if both:
+            raise ConfigError(f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one")
+        return SyncedTable(name=name, key=key, exclude=exclude)
+
+    def _destination(self, entry: Mapping[str, Any], number: int) -> Destination:
+        place = f"[[destinations]] number {number}"
+        _known(entry, ("name", "url"), place)
+        name = _string(entry, "name", place)
+        return Destination(name=name, url=self._url(_string(entry, "url", place), f"destination {name!r}"))
+
+    def _url(self, url: str, place: str) -> str:
+        """Fill in ``${VARIABLE}`` and make a relative file path relative to this file."""
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in os.environ:
+                raise ConfigError(f"{place}: the environment has no variable {match[1]}", hint=f"export {match[1]}=...")
+            return os.environ[match[1]]
+
+        filled = _VARIABLE.sub(value, url)
+        file = _FILE_URL.fullmatch(filled)
+        return file[1] + str(self.path.parent / file[2]) if file else filled
+
+
+def _known(entry: Mapping[str, Any], names: Sequence[str], place: str) -> None:
+    for name in entry:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(names)
+            raise ConfigError(f"{place} has an unknown key {name!r}", hint=hint)
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = document.get(name)
+    if not isinstance(section, dict):
+        raise ConfigError(f"the file has no section [{name}]", hint=f'add [{name}] with name = "..." and database = "..."')
+    return section
+
+
+def _entries(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    entries = document.get(name, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{name!r} is not a list of tables", hint=f"begin each one with [[{name}]]")
+    return entries
+
+
+def _string(entry: Mapping[str, Any], name: str, place: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{place} has no {name}", hint=f'add {name} = "..."')
+    return value
+
+
+def _strings(entry: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]:
+    value = entry.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{place}: {name} is not a list of column names", hint=f'write {name} = ["column", ...]')
+    if len(set(value)) < len(value):
+        raise ConfigError(f"{place}: {name} names a column twice")
+    return tuple(value)
+
+
+def _unique(names: Sequence[str], place: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{place} names {twice!r} twice", hint="take one of them out")

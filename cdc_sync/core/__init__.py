@@ -1,0 +1,1 @@
+"""What decides. Nothing here reads a clock, a file, a socket or a database."""

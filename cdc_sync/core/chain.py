@@ -1,0 +1,78 @@
+"""The chain of a node's batches: who signed them, and which one may come next."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from cdc_sync.core.wire import Header, Sealed, encode_header
+from cdc_sync.errors import RejectedBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far one origin's chain has come here: batches ``stored`` and ``applied`` up to and including these numbers.
+
+    ``digest`` is that of batch ``stored``, empty before the first.
+    """
+
+    origin: str
+    epoch: str
+    stored: int = 0
+    applied: int = 0
+    digest: bytes = b""
+
+
+class Verdict(Enum):
+    """What to do with a batch that arrives."""
+
+    STORE = "store"
+    KNOWN = "known"
+    GAP = "gap"
+
+
+def seal(header: Header, key: Ed25519PrivateKey) -> Sealed:
+    data = encode_header(header)
+    return Sealed(header=data, signature=key.sign(data), public_key=key.public_key().public_bytes_raw())
+
+
+def verify(sealed: Sealed, origin: str, public_key: bytes) -> None:
+    """Raises RejectedBatch unless the batch was signed with the origin's registered key."""
+    if sealed.public_key != public_key:
+        raise RejectedBatch(
+            f"a batch that claims to come from node {origin!r} is signed by another key",
+            hint="another machine uses this node's name; give every node a name of its own",
+        )
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(sealed.signature, sealed.header)
+    except InvalidSignature as error:
+        raise RejectedBatch(
+            f"a batch of node {origin!r} was changed after it was signed", hint="have the batch sent again"
+        ) from error
+
+
+def judge(position: Position, header: Header, digest: bytes, known: bytes | None) -> Verdict:
+    """Where a batch belongs in its origin's chain.
+
+    ``known`` is the digest under which this number is stored already, if it is. Raises RejectedBatch for a fork: the
+    same number under another digest, which is how a restored or cloned database shows itself (DESIGN.md, decision 9).
+    """
+    if header.number <= position.stored:
+        if known is not None and known != digest:
+            raise _fork(header)
+        return Verdict.KNOWN
+    if header.number > position.stored + 1:
+        return Verdict.GAP
+    if header.previous != position.digest:
+        raise _fork(header)
+    return Verdict.STORE
+
+
+def _fork(header: Header) -> RejectedBatch:
+    return RejectedBatch(
+        f"node {header.node!r} sends a batch {header.number} that differs from the one already received: "
+        "its database was restored from a copy, or two machines use the same copy",
+        hint="uninstall its triggers with --discard and install them again with --include-existing, "
+        "so that it starts a new chain and sends what it holds",
+    )

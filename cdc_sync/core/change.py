@@ -1,0 +1,123 @@
+"""The shapes that everything else talks about: tables as a database describes them, and as batches describe them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Op(StrEnum):
+    """What happened to a row. The letters stand in change tables and in batches."""
+
+    INSERT = "I"
+    UPDATE = "U"
+    DELETE = "D"
+    KEY = "K"
+    """An update that changed a key column: carries the old key beside the new row."""
+
+
+class Kind(StrEnum):
+    """The canonical types that sit between databases; what a value means, not how it is stored."""
+
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    FLOAT = "float"
+    NUMERIC = "numeric"
+    TEXT = "text"
+    BYTES = "bytes"
+    DATE = "date"
+    TIME = "time"
+    TIMESTAMP = "timestamp"
+    UUID = "uuid"
+    JSON = "json"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column as its database describes it.
+
+    ``declared`` is the database's own type, without a domain around it; ``supplied`` means that the database
+    fills the column when an insert leaves it out (default, identity, rowid).
+    """
+
+    name: str
+    kind: Kind
+    declared: str = ""
+    nullable: bool = True
+    generated: bool = False
+    supplied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A foreign key: ``columns`` of this table name the row of ``table`` whose ``target`` columns hold the same."""
+
+    columns: tuple[str, ...]
+    table: str
+    target: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as its database describes it. ``uniques`` holds whole, unconditional unique keys, primary key included."""
+
+    name: str
+    schema: str | None
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A column that travels."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A synced table as a batch describes it, whichever database it came from.
+
+    ``identity`` are the columns that tell rows apart at the source (its primary key, or else the natural key);
+    ``key`` is the natural key; ``references`` are the foreign keys that are rewritten on the target.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    identity: tuple[str, ...]
+    key: tuple[str, ...]
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    def kind(self, column: str) -> Kind:
+        return next(field.kind for field in self.fields if field.name == column)
+
+
+Shapes = Mapping[str, Shape]
+"""All shapes that a batch needs, by table name: the captured tables and the parents that their keys run through."""
+
+
+def watched(shape: Shape, shapes: Iterable[Shape]) -> tuple[str, ...]:
+    """The columns whose change is a key change: natural key, identity, and whatever children refer to."""
+    pointed_at = {
+        column
+        for other in shapes
+        for reference in other.references
+        if reference.table == shape.name
+        for column in reference.target
+    }
+    wanted = pointed_at.union(shape.key, shape.identity)
+    return tuple(name for name in shape.names if name in wanted)

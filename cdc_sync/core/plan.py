@@ -1,0 +1,180 @@
+"""What should be: the shapes that a configuration asks for, and whether a target can take them."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
+from cdc_sync.core.keys import Plain, leaves, owner, steps
+from cdc_sync.errors import ConfigError, SchemaMismatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A table as the configuration names it."""
+
+    name: str
+    key: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def shapes(wanted: Sequence[Wanted], described: Mapping[str, Table]) -> Shapes:
+    """The shapes of the configured tables and of every parent that a reference leads to.
+
+    Raises ConfigError for a missing table or column, and for a reference that cannot be followed.
+    """
+    made = {entry.name: _shape(entry, described) for entry in wanted}
+    pending = [reference for shape in made.values() for reference in shape.references]
+    while pending:
+        reference = pending.pop()
+        if reference.table not in made:
+            made[reference.table] = _shape(_parent(reference, described), described)
+            pending += made[reference.table].references
+    resolved = {name: _without_global_references(shape, made) for name, shape in made.items()}
+    needed = _reachable([entry.name for entry in wanted], resolved)
+    for name in needed:
+        leaves(resolved, name)
+    return {name: resolved[name] for name in needed}
+
+
+def parents(described: Mapping[str, Table]) -> set[str]:
+    """Tables that are referred to but not described yet."""
+    return {reference.table for table in described.values() for reference in table.references} - set(described)
+
+
+def _shape(entry: Wanted, described: Mapping[str, Table]) -> Shape:
+    table = described.get(entry.name)
+    if table is None:
+        near = difflib.get_close_matches(entry.name, described, n=1)
+        raise ConfigError(
+            f"the database has no table {entry.name!r}", hint=f"did you mean {near[0]!r}?" if near else "check its name"
+        )
+    for column in (*entry.key, *entry.exclude):
+        if table.column(column) is None:
+            near = difflib.get_close_matches(column, table.names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "it has " + ", ".join(table.names)
+            raise ConfigError(f"table {entry.name!r} has no column {column!r}", hint=hint)
+    lost = sorted(set(table.primary_key) & set(entry.exclude))
+    if lost:
+        raise ConfigError(
+            f"table {entry.name!r} excludes {lost[0]!r}, which is part of its primary key", hint="take it out of exclude"
+        )
+    travelling = [c for c in table.columns if not c.generated and c.name not in entry.exclude]
+    made = next((c.name for c in table.columns if c.generated and c.name in entry.key), None)
+    if made is not None:
+        raise ConfigError(f"key column {made!r} of table {entry.name!r} is generated", hint="name the columns behind it")
+    names = {column.name for column in travelling}
+    return Shape(
+        name=entry.name,
+        fields=tuple(Field(name=column.name, kind=column.kind) for column in travelling),
+        identity=table.primary_key or entry.key,
+        key=entry.key,
+        references=tuple(r for r in table.references if names.issuperset(r.columns)),
+    )
+
+
+def _parent(reference: Reference, described: Mapping[str, Table]) -> Wanted:
+    """A parent that the configuration does not name: its key must speak for itself."""
+    table = described[reference.table]
+    required = {column.name for column in table.columns if not column.nullable}
+    keys = [key for key in table.uniques if key != table.primary_key and required.issuperset(key)]
+    if not keys and table.primary_key and not _handed_out(table):
+        keys = [table.primary_key]
+    if not keys:
+        raise ConfigError(
+            f"column {', '.join(reference.columns)!r} refers to table {reference.table!r}, "
+            "which is not configured and has no natural key",
+            hint=f'add [[tables]] with name = "{reference.table}" and its key, or exclude the column',
+        )
+    return Wanted(name=reference.table, key=keys[0], exclude=())
+
+
+def _handed_out(table: Table) -> bool:
+    """Whether the primary key is a number that each database hands out by itself."""
+    return any(c.supplied or c.kind is Kind.INTEGER for c in table.columns if c.name in table.primary_key)
+
+
+def _without_global_references(shape: Shape, made: Shapes) -> Shape:
+    """Leave out references to a parent's own natural key where that is plain: such values mean the same everywhere."""
+    kept = tuple(r for r in shape.references if not _is_global(r, made[r.table]))
+    return Shape(name=shape.name, fields=shape.fields, identity=shape.identity, key=shape.key, references=kept)
+
+
+def _is_global(reference: Reference, parent: Shape) -> bool:
+    return set(reference.target) <= set(parent.key) and all(owner(parent, column) is None for column in reference.target)
+
+
+def _reachable(names: Iterable[str], made: Shapes) -> list[str]:
+    found: dict[str, None] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found[name] = None
+            pending += [reference.table for reference in made[name].references]
+    return sorted(found)
+
+
+def check_target(wanted: Shapes, captured: Iterable[str], described: Mapping[str, Table], where: str) -> None:
+    """Raise SchemaMismatch, naming what to add, unless the target can take rows of these shapes."""
+    for name, shape in wanted.items():
+        table = described.get(name)
+        if table is None:
+            raise SchemaMismatch(f"{where} has no table {name!r}", hint="create it there, with the same columns")
+        _check_key(shape, table, where)
+    for name in captured:
+        _check_columns(wanted[name], described[name], where)
+
+
+def _check_key(shape: Shape, table: Table, where: str) -> None:
+    needed = _key_columns(shape)
+    missing = next((c for c in needed if table.column(c) is None), None)
+    if missing is not None:
+        raise SchemaMismatch(f"{where}: table {shape.name!r} has no key column {missing!r}", hint="add it there")
+    if not any(set(unique) <= set(needed) for unique in table.uniques):
+        listed = ", ".join(f'"{column}"' for column in needed)
+        raise SchemaMismatch(
+            f"{where}: table {shape.name!r} has no unique constraint on its key ({listed})",
+            hint=f'alter table "{shape.name}" add unique ({listed}), or create unique index on "{shape.name}" ({listed})',
+        )
+    nullable = next((c.name for c in table.columns if c.name in needed and c.nullable), None)
+    if nullable is not None:
+        raise SchemaMismatch(
+            f"{where}: key column {nullable!r} of table {shape.name!r} may be null",
+            hint=f'alter table "{shape.name}" alter column "{nullable}" set not null',
+        )
+
+
+def _key_columns(shape: Shape) -> list[str]:
+    columns: list[str] = []
+    for step in steps(shape):
+        columns += [step.column] if isinstance(step, Plain) else [c for c in step.reference.columns if c in shape.key]
+    return columns
+
+
+def _check_columns(shape: Shape, table: Table, where: str) -> None:
+    for field in shape.fields:
+        if table.column(field.name) is None:
+            raise SchemaMismatch(
+                f"{where}: table {shape.name!r} has no column {field.name!r}",
+                hint=f'add it there, or write exclude = ["{field.name}"]',
+            )
+    for column in table.columns:
+        given = column.name in shape.names
+        if not (given or column.nullable or column.supplied or column.generated):
+            raise SchemaMismatch(
+                f"{where}: column {column.name!r} of table {shape.name!r} must not be null, and the source does not send it",
+                hint="give it a default there",
+            )
+        if _needs_own_number(column.name, shape, table):
+            raise SchemaMismatch(
+                f"{where}: primary key {column.name!r} of table {shape.name!r} hands out no numbers of its own",
+                hint=f'alter table "{shape.name}" alter column "{column.name}" add generated by default as identity',
+            )
+
+
+def _needs_own_number(name: str, shape: Shape, table: Table) -> bool:
+    column = table.column(name)
+    if column is None or name not in table.primary_key or name in shape.key or owner(shape, name) is not None:
+        return False
+    return column.kind is Kind.INTEGER and not column.supplied

@@ -1,0 +1,33 @@
+"""One module per database behind one protocol. A database's name appears only in its own module and SQL folder."""
+
+from importlib import import_module
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target
+from cdc_sync.errors import ConfigError
+
+__all__ = ["Chunk", "Database", "Mode", "PartRows", "Session", "Target", "connect", "names"]
+
+_MODULES = {"sqlite": "cdc_sync.databases.sqlite", "postgresql": "cdc_sync.databases.postgresql"}
+
+
+def names() -> list[str]:
+    """The databases that are known, as URLs name them."""
+    return sorted(_MODULES)
+
+
+def connect(url: str) -> Database:
+    """The database behind a SQLAlchemy URL. Nothing is connected to yet; raises ConfigError for a URL of no use."""
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "a database URL cannot be read", hint="write sqlite:///file.db or postgresql://user@host/database"
+        ) from None
+    kind = parsed.get_backend_name()
+    if kind not in _MODULES:
+        raise ConfigError(f"no database is known by the name {kind!r}", hint="known are " + ", ".join(names()))
+    opened: Database = import_module(_MODULES[kind]).open_url(parsed)
+    return opened

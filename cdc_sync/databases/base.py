@@ -1,0 +1,304 @@
+"""What all databases share: connections, transactions, and statements from the ``.sql`` files.
+
+A database's own module says the rest. Rooms talk to ``Database`` and ``Session`` and to nothing below them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from cdc_sync.core.change import Column, Kind, Shape, Table
+from cdc_sync.core.layout import Staged
+from cdc_sync.core.wire import Encoding
+from cdc_sync.databases import sqlfiles
+from cdc_sync.errors import CdcSyncError, Unreachable
+
+
+class Mode(StrEnum):
+    """What a transaction is for."""
+
+    READ = "read"
+    WRITE = "write"
+    SNAPSHOT = "snapshot"
+    """Reads all see one moment; writes are allowed where they cannot collide with others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Some encoded rows on their way into a part."""
+
+    data: bytes
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a staged column goes: the table and column that it is typed like, for messages and conversions."""
+
+    table: str
+    column: str
+    declared: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRows:
+    """A part's rows, unpacked."""
+
+    encoding: Encoding
+    data: bytes
+
+
+class Session:
+    """One transaction on one connection."""
+
+    def __init__(self, database: "Database", connection: sa.Connection) -> None:
+        self.database = database
+        self.connection = connection
+
+    def run(self, name: str, holes: Mapping[str, str] | None = None, /, **binds: object) -> list[tuple[Any, ...]]:
+        """Run ``sql/<database>/<name>.sql``; returns its last statement's rows, if that statement makes rows."""
+        rows: list[tuple[Any, ...]] = []
+        for statement in self.database.statements(sqlfiles.fill(self.database.text(name), holes or {})):
+            rows = self._execute(statement, binds)
+        return rows
+
+    def _execute(self, statement: str, binds: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        with self.database.translated():
+            if binds:
+                clause = sa.text(statement)
+                wanted = clause.compile().params
+                result = self.connection.execute(clause, {key: binds[key] for key in wanted})
+            else:
+                result = self._plain(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def script(self, text: str) -> None:
+        """Run several statements that take no bind parameters."""
+        for statement in self.database.statements(text):
+            with self.database.translated():
+                self._plain(statement)
+
+    def execute(self, statement: sa.Executable | sa.Select[Any]) -> int:
+        """Run a generated statement; returns how many rows it touched."""
+        with self.database.translated():
+            return self._plain(self.database.compile(statement)).rowcount
+
+    def query(self, statement: sa.Executable | sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """Run a generated query."""
+        with self.database.translated():
+            return [tuple(row) for row in self._plain(self.database.compile(statement))]
+
+    def many(self, statement: sa.Executable, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run a generated statement once for each row of bind parameters."""
+        if rows:
+            with self.database.translated():
+                self.connection.execute(statement, rows)
+
+    def _plain(self, statement: str) -> sa.CursorResult[Any]:
+        return self.connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection, for what SQLAlchemy has no word for (COPY)."""
+        return self.connection.connection.driver_connection
+
+
+class Database(ABC):
+    """A database that takes part. Instances are context managers; leaving one closes every connection."""
+
+    kind: ClassVar[str]
+    """Its name in ``sql/`` and in messages."""
+
+    def __init__(self, url: sa.URL, engine: sa.Engine) -> None:
+        self.url = url
+        self.engine = engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def __str__(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self, mode: Mode) -> Iterator[Session]:
+        """A transaction that commits at the end of the block, or rolls back on any exception."""
+        with self._connected() as connection:
+            connection = connection.execution_options(**self.options(mode))
+            with self.translated():
+                transaction = connection.begin()
+            try:
+                yield Session(self, connection)
+            except BaseException:
+                transaction.rollback()
+                raise
+            with self.translated():
+                transaction.commit()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        try:
+            connection = self.engine.connect()
+        except DBAPIError as error:
+            raise self.unreachable(error) from None
+        with connection:
+            yield connection
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what the driver raises into an error of ours, without row values or secrets in it."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self.translate(error) from None
+
+    def unreachable(self, error: DBAPIError) -> CdcSyncError:
+        return Unreachable(f"cannot connect to {self}: {self.reason(error)}", hint=self.connection_hint)
+
+    connection_hint: ClassVar[str] = "check the URL, and that the server is running and lets you in"
+
+    def text(self, name: str) -> str:
+        return sqlfiles.read(self.kind, name)
+
+    def compile(self, statement: sa.Executable | sa.Select[Any]) -> str:
+        """A generated statement as text; constants stand in it literally (they are ours, never a row's)."""
+        compiled = statement.compile(dialect=self.rendering, compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
+        return str(compiled)
+
+    @property
+    @abstractmethod
+    def rendering(self) -> sa.Dialect:
+        """The dialect that statements are rendered in, without bind parameters."""
+
+    @abstractmethod
+    def options(self, mode: Mode) -> dict[str, Any]:
+        """Execution options that make a transaction of this mode."""
+
+    @abstractmethod
+    def statements(self, text: str) -> Iterable[str]:
+        """A script's statements, as the driver takes them."""
+
+    @abstractmethod
+    def translate(self, error: DBAPIError) -> CdcSyncError:
+        """The driver's error as ours."""
+
+    @abstractmethod
+    def reason(self, error: DBAPIError) -> str:
+        """Why a connection failed, without anything secret."""
+
+    @abstractmethod
+    def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
+        """The tables of these names that exist, as the database describes them."""
+
+    @abstractmethod
+    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
+        """What ``capture.sql`` needs for a table. ``change`` is its change table's name."""
+
+    @abstractmethod
+    def change_name(self, readable: str) -> str:
+        """The change table's name for a name that is unique among this node's change tables."""
+
+    events: ClassVar[frozenset[str]]
+    """The triggers that a captured table has."""
+
+    @abstractmethod
+    def found(self, session: Session) -> dict[str, set[str]]:
+        """Our triggers that are there and enabled, by change table."""
+
+    @abstractmethod
+    def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
+        """A change table, to select from."""
+
+    @abstractmethod
+    def table(self, table: Table) -> sa.TableClause:
+        """A table of the application's, to select from and write to."""
+
+    @abstractmethod
+    def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """A change's time of capture as ISO 8601 text in UTC."""
+
+    @abstractmethod
+    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:
+        """The condition for changes that this seal takes."""
+
+    @abstractmethod
+    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
+        """The query's rows, encoded in this database's own way, in chunks of some 2 MiB."""
+
+    encoding: ClassVar[Encoding]
+
+    @abstractmethod
+    def release_holes(self, change: str) -> dict[str, str]:
+        """What ``release.sql`` needs for a change table: the names of its triggers or functions."""
+
+    @abstractmethod
+    def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
+        """Put the parts of the batch that is being sealed into the outbox; they count once its header is there."""
+
+    @abstractmethod
+    def sealing(self, snapshot: Session) -> AbstractContextManager[Session]:
+        """The transaction in which the batch is sealed, after everything was read in the snapshot's."""
+
+    @abstractmethod
+    def clear_changes(self, session: Session, change: str, upto: int) -> None:
+        """Within the seal's transaction: these changes are sealed."""
+
+    @abstractmethod
+    def tidy_changes(self, changes: Sequence[str]) -> None:
+        """After the seal: give the space of sealed changes back without making a writer wait."""
+
+    @abstractmethod
+    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
+        """An empty staging table that lives as long as the transaction; columns are (name, declared type)."""
+
+    @abstractmethod
+    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+        """Keep a query's rows in a temporary table that lives as long as the transaction."""
+
+    @abstractmethod
+    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The n-th of many values for the column that no row has, to park rows at for the rest of the transaction.
+
+        ``lowest`` is the lowest value there is in the column. Raises ConfigError for a type without such values.
+        """
+
+    @abstractmethod
+    def fill_staging(
+        self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
+    ) -> None:
+        """Load a part's rows into a staging table."""
+
+    @abstractmethod
+    def identity(self, session: Session) -> str:
+        """What tells this database from every other one, whatever address it is reached by."""
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Be the only replicator of the node for as long as the block runs; raises CdcSyncError where another one is."""
+        yield
+
+
+def constant(value: str | int) -> sa.ColumnElement[Any]:
+    """A constant of ours in a generated statement; never a row's value."""
+    return sa.literal_column(sqlfiles.literal(value) if isinstance(value, str) else str(value))
+
+
+def selectable(schema: str | None, name: str, columns: Sequence[str]) -> sa.TableClause:
+    """A table to select from and write to, every name quoted whatever it looks like."""
+    quoted = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
+    return sa.table(
+        sa.quoted_name(name, quote=True), *quoted, schema=sa.quoted_name(schema, quote=True) if schema else None
+    )

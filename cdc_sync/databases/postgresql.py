@@ -1,0 +1,320 @@
+"""Everything that Python must know about PostgreSQL; the only user of psycopg."""
+
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any, ClassVar
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+
+from cdc_sync.core import values, wire
+from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
+from cdc_sync.core.layout import Staged
+from cdc_sync.databases import sqlfiles
+from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target, constant, selectable
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
+
+CHUNK = 2 * 1024 * 1024
+_LENGTH = re.compile(r"\((\d+)\)")
+
+# Text forms that every server reads back to the same value, whatever the role or database has set
+# (notes: hostile DateStyle, IntervalStyle, TimeZone, extra_float_digits and bytea_output each broke a peer).
+_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "client_encoding": "UTF8",
+}
+
+_KINDS = {
+    "bool": Kind.BOOLEAN,
+    **dict.fromkeys(("int2", "int4", "int8", "oid"), Kind.INTEGER),
+    **dict.fromkeys(("float4", "float8"), Kind.FLOAT),
+    "numeric": Kind.NUMERIC,
+    **dict.fromkeys(("text", "varchar", "bpchar", "name", "citext"), Kind.TEXT),
+    "bytea": Kind.BYTES,
+    "date": Kind.DATE,
+    **dict.fromkeys(("time", "timetz"), Kind.TIME),
+    **dict.fromkeys(("timestamp", "timestamptz"), Kind.TIMESTAMP),
+    "uuid": Kind.UUID,
+    **dict.fromkeys(("json", "jsonb"), Kind.JSON),
+}
+
+_TEMPORARY = ("08", "40", "53", "55", "57")
+"""SQLSTATE classes after which the same statement may succeed: connection, rollback, resources, object state, shutdown."""
+
+_SPEAKING = ("22", "23", "P0")
+"""SQLSTATE classes whose messages may quote a row's values: only their condition's name is passed on."""
+
+
+def open_url(url: sa.URL) -> Database:
+    """The database behind the URL; ``options`` in it are kept."""
+    given = url.query.get("options", "")
+    options = " ".join([str(given), *(f"-c {name}={value}" for name, value in _SETTINGS.items())]).strip()
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
+        connect_args={"options": options, "application_name": "cdc-sync", "connect_timeout": 10},
+        pool_pre_ping=True,
+    )
+    return PostgreSQL(url, engine)
+
+
+class PostgreSQL(Database):
+    kind = "postgresql"
+    encoding = "copy"
+    events = frozenset({"insert", "update", "delete", "key", "truncate"})
+    _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")
+
+    @property
+    def rendering(self) -> sa.Dialect:
+        return self._rendering
+
+    def options(self, mode: Mode) -> dict[str, Any]:
+        return {
+            Mode.READ: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+            Mode.SNAPSHOT: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": False},
+            Mode.WRITE: {"isolation_level": "READ COMMITTED", "postgresql_readonly": False},
+        }[mode]
+
+    def statements(self, text: str) -> Iterable[str]:
+        return [text]
+
+    def translate(self, error: DBAPIError) -> CdcSyncError:
+        return self._translated(error.orig) if isinstance(error.orig, psycopg.Error) else DatabaseError(str(error.orig))
+
+    def _translated(self, error: psycopg.Error) -> CdcSyncError:
+        code, diag = error.sqlstate or "", error.diag
+        what = type(error).__name__
+        if diag.message_primary and not code.startswith(_SPEAKING):
+            what = diag.message_primary
+        places = (("table", diag.table_name), ("column", diag.column_name), ("constraint", diag.constraint_name))
+        where = ", ".join(f"{label} {name!r}" for label, name in places if name)
+        message = f"{self} refused a statement: {what}" + (f" ({where})" if where else "") + (f" [{code}]" if code else "")
+        if code == "25006":
+            return ConfigError(message, hint="the database is read-only; name its writable server in the URL")
+        if code == "42501":
+            return ConfigError(message, hint="give the role in the URL the right to do this")
+        return DatabaseError(message, code=code, temporary=not code or code.startswith(_TEMPORARY))
+
+    @contextmanager
+    def _raw(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._translated(error) from None
+
+    def reason(self, error: DBAPIError) -> str:
+        return "the server does not answer or refuses the login" if error.orig is None else _first_line(error.orig)
+
+    def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
+        asked = {"names": list(names)}
+        columns = _grouped(session.run("columns", **asked))
+        uniques = _grouped(session.run("uniques", **asked))
+        references = _grouped(session.run("references", **asked))
+        known = {(rows[0][1], rows[0][2]): name for name, rows in columns.items()}
+        return {
+            name: Table(
+                name=rows[0][2],
+                schema=rows[0][1],
+                columns=tuple(_column(row) for row in rows),
+                primary_key=next((key for key, primary in _uniques(uniques[name]) if primary), ()),
+                uniques=tuple(key for key, _ in _uniques(uniques[name])),
+                references=tuple(_references(references[name], known)),
+            )
+            for name, rows in columns.items()
+        }
+
+    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
+        declared = {column.name: column.declared for column in table.columns}
+        old = [f"cdc_sync_old_{i}" for i in range(len(watched))]
+        definitions = [f"{sqlfiles.quote(name)} {declared[name]}" for name in shape.names]
+        definitions += [f"{sqlfiles.quote(mine)} {declared[name]}" for mine, name in zip(old, watched, strict=True)]
+        changed = [f"old.{sqlfiles.quote(name)} is distinct from new.{sqlfiles.quote(name)}" for name in watched]
+        return {
+            "table": sqlfiles.quote(table.schema, table.name),
+            "definitions": ",\n    ".join(definitions),
+            "captured": sqlfiles.columns(shape.names),
+            "new": sqlfiles.columns(shape.names, "new."),
+            "watched": sqlfiles.columns(watched),
+            "old": sqlfiles.columns(watched, "old."),
+            "old_watched": sqlfiles.columns(old),
+            "changed": " or ".join(changed),
+            **self.release_holes(change),
+        }
+
+    def release_holes(self, change: str) -> dict[str, str]:
+        return {"change": change, **{f"{event}_function": f"{event}_{change}" for event in self.events}}
+
+    def change_name(self, readable: str) -> str:
+        return readable
+
+    def found(self, session: Session) -> dict[str, set[str]]:
+        triggers: defaultdict[str, set[str]] = defaultdict(set)
+        for _, _, _, function, enabled in session.run("triggers"):
+            event, _, change = function.partition("_")
+            if enabled != "D":
+                triggers[change].add(event)
+        return triggers
+
+    def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
+        return selectable("cdc_sync", change, columns)
+
+    def table(self, table: Table) -> sa.TableClause:
+        return selectable(table.schema, table.name, table.names)
+
+    def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
+    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
+        return sa.true()
+
+    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
+        with self._raw(), session.driver.cursor() as cursor, cursor.copy(f"copy ({self.compile(query)}) to stdout") as copy:
+            lines: list[bytes] = []
+            size = 0
+            for line in copy:
+                lines.append(line)
+                size += len(line)
+                if size >= CHUNK:
+                    yield Chunk(data=b"".join(lines), rows=len(lines))
+                    lines, size = [], 0
+            if lines:
+                yield Chunk(data=b"".join(lines), rows=len(lines))
+
+    def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
+        for i, data in enumerate(parts):
+            snapshot.run("outbox_part_add", number=number, part=i, data=data)
+
+    @contextmanager
+    def sealing(self, snapshot: Session) -> Iterator[Session]:
+        yield snapshot
+
+    def clear_changes(self, session: Session, change: str, upto: int) -> None:  # noqa: ARG002
+        session.run("change_clear", {"change": change})
+
+    def tidy_changes(self, changes: Sequence[str]) -> None:
+        for change in changes:
+            try:
+                with self.begin(Mode.WRITE) as session:
+                    session.run("change_tidy", {"change": change})
+            except DatabaseError as error:
+                if not error.temporary:
+                    raise
+
+    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
+        definitions = ", ".join(f"{sqlfiles.quote(column)} {declared}" for column, declared in columns)
+        session.script(f"create temporary table {sqlfiles.quote(name)} ({definitions}) on commit drop")
+        return sa.table(name, *(sa.column(column) for column, _ in columns))
+
+    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+        session.script(f"create temporary table {sqlfiles.quote(name)} on commit drop as {self.compile(query)}")
+
+    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        if column.kind in (Kind.INTEGER, Kind.NUMERIC, Kind.FLOAT):
+            return lowest - n
+        if column.kind in (Kind.DATE, Kind.TIMESTAMP):
+            return lowest - n * sa.text("interval '1 day'")
+        if column.kind is Kind.UUID:
+            return sa.func.gen_random_uuid()
+        if column.kind is Kind.TEXT:
+            length = _LENGTH.search(column.declared)
+            text = sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
+            return sa.func.left(text, int(length[1])) if length else text
+        raise ConfigError(
+            f"two rows cannot change places in key column {column.name!r}: no free value of type {column.declared} is known",
+            hint="use a key column of type text, number, date or uuid",
+        )
+
+    def fill_staging(
+        self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
+    ) -> None:
+        data = part.data if part.encoding == "copy" else _as_copy(part.data, targets)
+        names = sqlfiles.columns(column.name for column in columns)
+        with self._raw(), session.driver.cursor() as cursor:
+            with cursor.copy(f"copy pg_temp.{sqlfiles.quote(staging)} ({names}) from stdin") as copy:
+                copy.write(data)
+
+    def identity(self, session: Session) -> str:
+        return str(session.run("identity")[0][0])
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """An advisory lock on a connection of its own: the device key's file lock does not reach other machines."""
+        with self._connected() as connection:
+            session = Session(self, connection.execution_options(isolation_level="AUTOCOMMIT"))
+            if not session.run("lock_node")[0][0]:
+                raise CdcSyncError("another cdc-sync is at work on this node", hint="wait for it to end, or stop it")
+            yield
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ...]]]:
+    groups: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        groups[row[0]].append(row)
+    return groups
+
+
+def _column(row: tuple[Any, ...]) -> Column:
+    _, _, _, name, type_name, declared, required, generated, supplied = row
+    return Column(
+        name=name,
+        kind=_KINDS.get(type_name, Kind.OTHER),
+        declared=declared,
+        nullable=not required,
+        generated=generated,
+        supplied=supplied,
+    )
+
+
+def _uniques(rows: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    for _, members in groupby(rows, key=lambda row: row[1]):
+        key = list(members)
+        yield tuple(row[3] for row in key), key[0][2]
+
+
+def _references(rows: list[tuple[Any, ...]], known: dict[tuple[str, str], str]) -> Iterator[Reference]:
+    for _, members in groupby(rows, key=lambda row: row[1]):
+        key = list(members)
+        _, _, _, schema, table, _, visible = key[0]
+        fallback = table if visible else f"{schema}.{table}"
+        yield Reference(
+            columns=tuple(row[2] for row in key),
+            table=known.get((schema, table), fallback),
+            target=tuple(row[5] for row in key),
+        )
+
+
+def _as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
+    converters = [values.to_copy(target.kind) for target in targets]
+    lines: list[str] = []
+    for row in wire.unpack_rows(data):
+        try:
+            lines.append("\t".join([convert(value) for convert, value in zip(converters, row, strict=True)]))
+        except values.Unholdable:
+            _explain(row, converters, targets)
+    lines.append("")
+    return "\n".join(lines).encode()
+
+
+def _explain(row: Sequence[Any], converters: Sequence[Any], targets: Sequence[Target]) -> None:
+    for convert, value, target in zip(converters, row, targets, strict=True):
+        try:
+            convert(value)
+        except values.Unholdable as error:
+            raise DatabaseError(
+                f"column {target.column!r} of table {target.table!r} cannot hold {error}",
+                hint="correct the value at its source; the batch waits and nothing is lost",
+            ) from None

@@ -1,0 +1,196 @@
+"""What a seal reads, as statements that every database understands: changes joined with their parents' natural keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.change import Reference, Shape, Shapes, watched
+from cdc_sync.core.keys import Plain, steps
+from cdc_sync.databases.base import Database, Session, constant
+
+Expression = sa.ColumnElement[Any]
+OWN = ("cdc_sync_seq", "cdc_sync_op", "cdc_sync_captured_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The node's synced tables: their shapes, their tables, and the change tables of those that are captured."""
+
+    database: Database
+    shapes: Shapes
+    tables: Mapping[str, sa.TableClause]
+    changes: Mapping[str, str]
+
+    def change(self, name: str) -> sa.TableClause:
+        shape = self.shapes[name]
+        return self.database.change_table(self.changes[name], (*OWN, *shape.names, *self.old(name).values()))
+
+    def watched(self, name: str) -> tuple[str, ...]:
+        return watched(self.shapes[name], self.shapes.values())
+
+    def old(self, name: str) -> dict[str, str]:
+        """Watched column to the change table's column that keeps its value from before a key change."""
+        return {column: f"cdc_sync_old_{i}" for i, column in enumerate(self.watched(name))}
+
+
+class Reader:
+    """Builds the queries of one seal.
+
+    ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
+    changed their key in this batch, a temporary table of their keys from before it.
+    """
+
+    def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
+        self.source = source
+        self.upto = upto
+        self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
+
+    def changes(self, name: str, *, keyed: bool) -> sa.Select[Any]:
+        """The table's changes, column by column as ``core.layout`` lays them out."""
+        shape, change = self.source.shapes[name], self.source.change(name)
+        rows: sa.FromClause = change
+        seq, op, captured_at = (change.c[column] for column in OWN)
+        parents: list[Expression] = []
+        for reference in shape.references:
+            rows, found = self._follow(rows, {column: change.c[column] for column in shape.names}, reference)
+            parents += found
+        old: list[Expression] = []
+        if keyed:
+            before = self._before(name, change)
+            rows, old = self._key_before(rows, before, shape)
+            old += [sa.case((op == constant("K"), before[column])) for column in shape.identity]
+        columns = [seq, op, self.source.database.captured_at(captured_at)]
+        columns += [*(change.c[column] for column in shape.names), *parents, *old]
+        labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
+        return sa.select(*labelled).select_from(rows).where(self._taken(name, change))
+
+    def _taken(self, name: str, change: sa.TableClause) -> sa.ColumnElement[bool]:
+        return self.source.database.unsealed(change, self.upto[name])
+
+    def _before(self, name: str, change: sa.TableClause) -> dict[str, Expression]:
+        """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
+        deleted = change.c[OWN[1]] == constant("D")
+        changed = change.c[OWN[1]] == constant("K")
+        return {
+            column: sa.case((deleted, change.c[column]), (changed, change.c[old]))
+            for column, old in self.source.old(name).items()
+        }
+
+    def _follow(
+        self, rows: sa.FromClause, values: Mapping[str, Expression], reference: Reference
+    ) -> tuple[sa.FromClause, list[Expression]]:
+        """Join the parent that the values point at *now*; returns the leaves of its natural key."""
+        parent = self.source.tables[reference.table].alias()
+        rows = rows.outerjoin(parent, _equal(parent, reference.target, [values[c] for c in reference.columns]))
+        leaves: list[Expression] = []
+        for step in steps(self.source.shapes[reference.table]):
+            if isinstance(step, Plain):
+                leaves.append(parent.c[step.column])
+            else:
+                rows, found = self._follow(rows, parent.c, step.reference)
+                leaves += found
+        return rows, leaves
+
+    def _key_before(
+        self, rows: sa.FromClause, values: Mapping[str, Expression], shape: Shape
+    ) -> tuple[sa.FromClause, list[Expression]]:
+        """The leaves of a row's own natural key, with every parent named as it was *before the batch*."""
+        leaves: list[Expression] = []
+        for step in steps(shape):
+            if isinstance(step, Plain):
+                leaves.append(values[step.column])
+            else:
+                rows, found = self._follow_before(rows, values, step.reference)
+                leaves += found
+        return rows, leaves
+
+    def _follow_before(
+        self, rows: sa.FromClause, values: Mapping[str, Expression], reference: Reference
+    ) -> tuple[sa.FromClause, list[Expression]]:
+        origin = self.origins.get((reference.table, reference.target))
+        parent = self.source.tables[reference.table].alias()
+        wanted = [values[column] for column in reference.columns]
+        rows = rows.outerjoin(parent, _equal(parent, reference.target, wanted))
+        rows, leaves = self._key_before(rows, parent.c, self.source.shapes[reference.table])
+        if origin is None:
+            return rows, leaves
+        kept = origin.alias()
+        rows = rows.outerjoin(kept, _equal(kept, [f"t{i}" for i in range(len(wanted))], wanted))
+        there = kept.c.t0.is_not(None)
+        return rows, [sa.case((there, kept.c[f"k{i}"]), else_=leaf) for i, leaf in enumerate(leaves)]
+
+    def keep_origins(self, session: Session, name: str, target: tuple[str, ...], table: str) -> None:
+        """Keep the keys from before the batch of parents that were deleted or changed their key in it.
+
+        A value of the ``target`` columns belonged to a row before the batch if rows left it once more often than rows
+        came to it, or as often and one stands there now: a count, because a statement that shifts keys is logged row
+        by row and arrivals can come before departures. The first to leave was the one that stood there.
+        """
+        places = [f"t{i}" for i in range(len(target))]
+        leaving = self._leaving(name, target)
+        arrived = self._arrived(name, target)
+        live = self.source.tables[name].alias()
+        here = [leaving.c[place] for place in places]
+        rows: sa.FromClause = leaving.outerjoin(arrived, _equal(arrived, places, here))
+        rows = rows.outerjoin(live, _equal(live, target, here))
+        stands = sa.case((live.c[target[0]].is_not(None), constant(1)), else_=constant(0))
+        stood = leaving.c.departures - sa.func.coalesce(arrived.c.arrivals, constant(0)) + stands
+        before = {column: leaving.c[f"b{i}"] for i, column in enumerate(self.source.watched(name))}
+        rows, leaves = self._key_before(rows, before, self.source.shapes[name])
+        query = (
+            sa.select(*here, *(leaf.label(f"k{i}") for i, leaf in enumerate(leaves)))
+            .select_from(rows)
+            .where(leaving.c.place == constant(1), stood == constant(1))
+        )
+        session.database.keep(session, table, query)
+        names = [*places, *(f"k{i}" for i in range(len(leaves)))]
+        self.origins[name, target] = sa.table(table, *(sa.column(column) for column in names))
+
+    def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
+        """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
+        change = self.source.change(name)
+        before = self._before(name, change)
+        here = [before[column] for column in target]
+        return (
+            sa.select(
+                *(value.label(f"t{i}") for i, value in enumerate(here)),
+                *(value.label(f"b{i}") for i, value in enumerate(before.values())),
+                sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
+                sa.func.count().over(partition_by=here).label("departures"),
+            )
+            .where(change.c[OWN[1]].in_([constant("D"), constant("K")]), self._taken(name, change))
+            .cte("leaving")
+        )
+
+    def _arrived(self, name: str, target: tuple[str, ...]) -> sa.CTE:
+        """How many rows came to each value of the target columns, by insertion or key change."""
+        change = self.source.change(name)
+        return (
+            sa.select(
+                *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
+                sa.func.count().label("arrivals"),
+            )
+            .where(change.c[OWN[1]].in_([constant("I"), constant("K")]), self._taken(name, change))
+            .group_by(*(change.c[column] for column in target))
+            .cte("arrived")
+        )
+
+
+def _equal(
+    table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]
+) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[column] == value for column, value in zip(columns, values, strict=True)))
+
+
+def pointed_at(shapes: Shapes) -> set[tuple[str, tuple[str, ...]]]:
+    """Parents that natural keys run through, with the columns that the references point at."""
+    return {
+        (step.reference.table, step.reference.target)
+        for shape in shapes.values()
+        for step in steps(shape)
+        if not isinstance(step, Plain)
+    }
+
+

@@ -1,0 +1,320 @@
+"""Everything that Python must know about SQLite; the only user of sqlite3."""
+
+import sqlite3
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote as percent
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from cdc_sync.core import values, wire
+from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
+from cdc_sync.core.layout import Staged
+from cdc_sync.databases import sqlfiles
+from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target, constant, selectable
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
+
+CHUNK = 2 * 1024 * 1024
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another writer."""
+
+TIDY = 2_000
+"""Sealed changes deleted in one write transaction: some 5 ms of write lock on a laptop's disk."""
+
+_BEGIN = {Mode.READ: "begin", Mode.SNAPSHOT: "begin", Mode.WRITE: "begin immediate"}
+
+# In the order of SQLite's own rules for affinity, with the names that tell more in front (https://sqlite.org/datatype3.html).
+_KINDS = (
+    ("bool", Kind.BOOLEAN),
+    ("uuid", Kind.UUID),
+    ("json", Kind.JSON),
+    ("int", Kind.INTEGER),
+    ("char", Kind.TEXT),
+    ("clob", Kind.TEXT),
+    ("text", Kind.TEXT),
+    ("blob", Kind.BYTES),
+    ("real", Kind.FLOAT),
+    ("floa", Kind.FLOAT),
+    ("doub", Kind.FLOAT),
+    ("timestamp", Kind.TIMESTAMP),
+    ("datetime", Kind.TIMESTAMP),
+    ("date", Kind.DATE),
+    ("time", Kind.TIME),
+    ("num", Kind.NUMERIC),
+    ("dec", Kind.NUMERIC),
+)
+
+
+def open_url(url: sa.URL) -> Database:
+    """The database in the URL's file, which must exist: a misspelt name must not make an empty database."""
+    path = Path(url.database or "")
+    if not url.database or not path.is_file():
+        raise ConfigError(f"there is no database file {url.database or ''!r}", hint="check the path in the URL")
+    location = f"file:{percent(str(path.resolve()))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(location, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("pragma foreign_keys = on")
+        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+
+    return SQLite(url, engine)
+
+
+class SQLite(Database):
+    kind = "sqlite"
+    encoding = "rows"
+    events = frozenset({"insert", "update", "delete", "key"})
+    _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
+
+    @property
+    def rendering(self) -> sa.Dialect:
+        return self._rendering
+
+    def options(self, mode: Mode) -> dict[str, Any]:
+        return {"begin": _BEGIN[mode]}
+
+    def statements(self, text: str) -> Iterable[str]:
+        """Split where SQLite itself sees a statement's end, so that trigger bodies stay whole."""
+        pending = ""
+        for line in text.splitlines(keepends=True):
+            if pending or (line.strip() and not line.startswith("--")):
+                pending += line
+            if pending and sqlite3.complete_statement(pending):
+                yield pending.strip().removesuffix(";")
+                pending = ""
+        if pending.strip():
+            yield pending.strip()
+
+    def translate(self, error: DBAPIError) -> CdcSyncError:
+        return self._translated(error.orig) if isinstance(error.orig, sqlite3.Error) else DatabaseError(str(error.orig))
+
+    def _translated(self, error: sqlite3.Error) -> CdcSyncError:
+        code = getattr(error, "sqlite_errorname", "")
+        message = f"{self} refused a statement: {error}" + (f" [{code}]" if code else "")
+        if code.startswith("SQLITE_READONLY"):
+            return ConfigError(message, hint="make the file and its folder writable for this user")
+        if code in ("SQLITE_NOTADB", "SQLITE_CANTOPEN"):
+            return ConfigError(message, hint="check the path in the URL; it must name a SQLite database")
+        temporary = code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+        hint = "another program keeps the file locked; end it or try again" if temporary else ""
+        return DatabaseError(message, code=code, temporary=temporary, hint=hint)
+
+    @contextmanager
+    def _raw(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._translated(error) from None
+
+    def reason(self, error: DBAPIError) -> str:
+        return str(error.orig)
+
+    connection_hint = "check the path in the URL and the rights on the file"
+
+    def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
+        described = {name: self._table(session, name) for name in names}
+        return {name: table for name, table in described.items() if table is not None}
+
+    def _table(self, session: Session, name: str) -> Table | None:
+        rows = session.run("columns", name=name)
+        if not rows:
+            return None
+        columns, primary_key = _columns(rows)
+        uniques = [primary_key] if primary_key else []
+        for _, members in groupby(session.run("uniques", name=name), key=lambda row: row[0]):
+            key = tuple(row[2] for row in members)
+            if None not in key and key not in uniques:
+                uniques.append(key)
+        return Table(
+            name=rows[0][0],
+            schema=None,
+            columns=columns,
+            primary_key=primary_key,
+            uniques=tuple(uniques),
+            references=tuple(self._references(session, name)),
+        )
+
+    def _references(self, session: Session, name: str) -> Iterator[Reference]:
+        for _, members in groupby(session.run("references", name=name), key=lambda row: row[0]):
+            key = list(members)
+            target = tuple(row[3] for row in key)
+            if None in target:
+                target = _columns(session.run("columns", name=key[0][2]))[1]
+            yield Reference(columns=tuple(row[1] for row in key), table=key[0][2], target=target)
+
+    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
+        old = [f"cdc_sync_old_{i}" for i in range(len(watched))]
+        return {
+            "table": table.name,
+            "definitions": ",\n    ".join(sqlfiles.quote(name) for name in (*shape.names, *old)),
+            "captured": sqlfiles.columns(shape.names),
+            "new": sqlfiles.columns(shape.names, "new."),
+            "watched": sqlfiles.columns(watched),
+            "old": sqlfiles.columns(watched, "old."),
+            "old_watched": sqlfiles.columns(old),
+            "moved": " or ".join(_differs(name) for name in shape.identity),
+            "changed": " or ".join(_differs(name) for name in watched),
+            **self.release_holes(change),
+        }
+
+    def release_holes(self, change: str) -> dict[str, str]:
+        return {"change": change, **{f"{event}_trigger": _trigger(event, change) for event in self.events}}
+
+    def change_name(self, readable: str) -> str:
+        return f"cdc_sync_{readable}"
+
+    def found(self, session: Session) -> dict[str, set[str]]:
+        triggers: defaultdict[str, set[str]] = defaultdict(set)
+        for _, name, _ in session.run("triggers"):
+            event, _, readable = name.removeprefix("cdc_sync_").partition("_")
+            triggers[self.change_name(readable)].add(event)
+        return triggers
+
+    def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
+        return selectable(None, change, columns)
+
+    def table(self, table: Table) -> sa.TableClause:
+        return selectable(None, table.name, table.names)
+
+    def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.strftime(constant("%Y-%m-%d %H:%M:%f+00"), column)
+
+    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:
+        captured = sa.table("cdc_sync_captured", sa.column("sealed"), sa.column("change_table"))
+        sealed = sa.select(captured.c.sealed).where(captured.c.change_table == constant(change.name)).scalar_subquery()
+        seq = change.c["cdc_sync_seq"]
+        return sa.and_(seq > sealed, seq <= constant(upto))
+
+    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
+        with self._raw():
+            cursor = session.driver.execute(self.compile(query))
+            count = 100
+            while rows := cursor.fetchmany(count):
+                data = wire.pack_rows(rows)
+                yield Chunk(data=data, rows=len(rows))
+                count = max(1, min(20_000, CHUNK * len(rows) // len(data)))
+
+    def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
+        """One short write transaction a part. Ends the snapshot first: without WAL, a reader keeps writers waiting."""
+        snapshot.driver.commit()
+        with self.begin(Mode.WRITE) as session:
+            session.run("outbox_tidy", number=number - 1)
+        for i, data in enumerate(parts):
+            with self.begin(Mode.WRITE) as session:
+                session.run("outbox_part_add", number=number, part=i, data=data)
+
+    @contextmanager
+    def sealing(self, snapshot: Session) -> Iterator[Session]:  # noqa: ARG002
+        with self.begin(Mode.WRITE) as session:
+            yield session
+
+    def clear_changes(self, session: Session, change: str, upto: int) -> None:
+        session.run("change_clear", change_table=change, seq=upto)
+
+    def tidy_changes(self, changes: Sequence[str]) -> None:
+        """Works half the time and rests half the time, so that other writers always get their turn."""
+        for change in changes:
+            deleted = TIDY
+            while deleted == TIDY:
+                started = time.monotonic()
+                with self.begin(Mode.WRITE) as session:
+                    session.run("change_tidy", {"change": change}, change_table=change, most=TIDY)
+                    deleted = session.driver.execute("select changes()").fetchone()[0]
+                time.sleep(time.monotonic() - started)
+
+    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
+        """Without types: a staged value keeps its storage class until the target's column takes it."""
+        session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
+        session.script(f"create temporary table {sqlfiles.quote(name)} ({sqlfiles.columns(c for c, _ in columns)})")
+        return sa.table(name, *(sa.column(column) for column, _ in columns))
+
+    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+        session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
+        session.script(f"create temporary table {sqlfiles.quote(name)} as {self.compile(query)}")
+
+    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        if column.kind in (Kind.INTEGER, Kind.NUMERIC, Kind.FLOAT):
+            return lowest - n
+        return sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
+
+    def fill_staging(
+        self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
+    ) -> None:
+        rows = wire.unpack_rows(part.data) if part.encoding == "rows" else _from_copy(part.data, columns, targets)
+        marks = ", ".join("?" * len(columns))
+        names = sqlfiles.columns(column.name for column in columns)
+        with self._raw():
+            session.driver.executemany(f"insert into temp.{sqlfiles.quote(staging)} ({names}) values ({marks})", rows)  # noqa: S608
+
+    def identity(self, session: Session) -> str:
+        return str(Path(session.run("identity")[0][0]).resolve())
+
+
+def _trigger(event: str, change: str) -> str:
+    return f"cdc_sync_{event}_{change.removeprefix('cdc_sync_')}"
+
+
+def _differs(name: str) -> str:
+    """Binary: under NOCASE a key that changes only its case would pass for unchanged."""
+    return f"old.{sqlfiles.quote(name)} collate binary is not new.{sqlfiles.quote(name)}"
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """Columns and primary key from ``columns.sql``."""
+    primary_key = tuple(row[1] for row in sorted(rows, key=lambda row: row[6]) if row[6])
+    alias = [row[1] for row in rows if row[6] and row[2].lower() == "integer"] if len(primary_key) == 1 else []
+    columns = tuple(
+        Column(
+            name=name,
+            kind=_kind(declared),
+            declared=declared,
+            nullable=not (required or key),
+            generated=hidden in (2, 3),
+            supplied=default is not None or name in alias,
+        )
+        for _, name, declared, required, hidden, default, key in rows
+        if hidden != 1
+    )
+    return columns, primary_key
+
+
+def _kind(declared: str) -> Kind:
+    lower = declared.lower()
+    return next((kind for part, kind in _KINDS if part in lower), Kind.OTHER if not lower else Kind.NUMERIC)
+
+
+def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[list[values.Storage]]:
+    converters = [
+        values.to_storage(Kind.TEXT if target.kind is Kind.TEXT else column.kind)
+        for column, target in zip(columns, targets, strict=True)
+    ]
+    for line in data.splitlines():
+        yield [
+            None if text is None else _converted(convert, text, target)
+            for convert, text, target in zip(converters, values.split_line(line), targets, strict=True)
+        ]
+
+
+def _converted(convert: Any, text: bytes, target: Target) -> values.Storage:
+    try:
+        converted: values.Storage = convert(text)
+    except values.Unholdable as error:
+        raise DatabaseError(
+            f"column {target.column!r} of table {target.table!r} cannot hold {error}",
+            hint="correct the value at its source; the batch waits and nothing is lost",
+        ) from None
+    return converted

@@ -1,0 +1,332 @@
+"""What an apply writes, as statements that every database understands.
+
+For one table: the staging table holds its changes (see ``core.layout``). They are reduced to the *fate* of each row that
+lived before the batch, and to the last image of each row that lives after it. Rows are found by natural key; the target's
+own primary keys stay, and references are set to them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.change import Reference, Shapes, Table
+from cdc_sync.core.keys import Plain, owner, steps
+from cdc_sync.core.layout import Layout
+from cdc_sync.databases.base import Database, constant
+
+Expression = sa.ColumnElement[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Builds the statements that apply one table's staged changes.
+
+    ``targets`` and ``described`` hold every table of the batch on the target; ``staging`` is this table's staging table;
+    ``chained`` says that rows changed the columns that tell them apart, so that staged rows carry the number of their
+    chain; ``scratch`` is the name that temporary tables begin with.
+    """
+
+    database: Database
+    shapes: Shapes
+    targets: Mapping[str, sa.TableClause]
+    described: Mapping[str, Table]
+    name: str
+    layout: Layout
+    staging: sa.TableClause
+    chained: bool
+    scratch: str
+
+    @property
+    def target(self) -> sa.TableClause:
+        return self.targets[self.name]
+
+    @property
+    def locator(self) -> tuple[str, ...]:
+        """The target's columns that tell its rows apart: primary key, or else natural key."""
+        return self.described[self.name].primary_key or self.shapes[self.name].key
+
+    @cached_property
+    def fate(self) -> sa.TableClause:
+        count = len(self.layout.old)
+        return sa.table(f"{self.scratch}fate", *(sa.column(c) for c in ("seq", "op", *(f"o{i}" for i in range(count)))))
+
+    @cached_property
+    def mark(self) -> sa.TableClause:
+        return sa.table(
+            f"{self.scratch}mark", *(sa.column(c) for c in ("seq", "op", *(f"l{i}" for i in range(len(self.locator)))))
+        )
+
+    @cached_property
+    def moved(self) -> sa.TableClause:
+        """Where renamed rows are to go: locator and the new values of the key columns."""
+        names = (*(f"l{i}" for i in range(len(self.locator))), *(f"n{i}" for i in range(len(self.shapes[self.name].key))))
+        return sa.table(f"{self.scratch}moved", *(sa.column(c) for c in names))
+
+    @cached_property
+    def way(self) -> sa.TableClause:
+        """Rows that stand in the way of renamed ones."""
+        names = (*(f"l{i}" for i in range(len(self.locator))), "owned", "spare")
+        return sa.table(f"{self.scratch}way", *(sa.column(c) for c in names))
+
+    # --- what happened to whom
+
+    def identities(self) -> sa.Select[Any]:
+        """seq, op, identity and identity before a key change, of every staged change in order."""
+        own = [self.staging.c[self.layout.value(column.column)] for column in self.layout.was]
+        was = [self.staging.c[column.name] for column in self.layout.was]
+        return sa.select(self.staging.c.seq, self.staging.c.op, *own, *was).order_by(self.staging.c.seq)
+
+    def moves(self) -> sa.Select[Any]:
+        """How many key changes changed a row's identity."""
+        differs = [
+            self.staging.c[self.layout.value(column.column)].is_distinct_from(self.staging.c[column.name])
+            for column in self.layout.was
+        ]
+        return sa.select(sa.func.count()).where(self.staging.c.op == constant("K"), sa.or_(*differs))
+
+    def keep_fates(self) -> sa.Select[Any]:
+        """For every row that lived before the batch and was deleted or renamed in it: its last change, and its old key."""
+        lives = self._lives().cte("lives")
+        spans = (
+            sa.select(
+                sa.func.min(lives.c.seq).label("first"),
+                sa.func.max(lives.c.seq).label("last"),
+                sa.func.min(sa.case((lives.c.op.in_([constant("D"), constant("K")]), lives.c.seq))).label("left"),
+            )
+            .group_by(*(lives.c[c] for c in lives.c.keys() if c not in ("seq", "op")))
+            .cte("spans")
+        )
+        first, last, left = self.staging.alias(), self.staging.alias(), self.staging.alias()
+        rows = spans.join(first, first.c.seq == spans.c.first).join(last, last.c.seq == spans.c.last)
+        rows = rows.join(left, left.c.seq == spans.c.left)
+        old = [left.c[column.name] for column in self.layout.old]
+        born = first.c.op == constant("I")
+        return sa.select(last.c.seq, last.c.op, *old).select_from(rows).where(sa.not_(born))
+
+    def _lives(self) -> sa.Select[Any]:
+        """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""
+        row = self._row_columns(self.staging)
+        deaths = sa.func.sum(sa.case((self.staging.c.op == constant("D"), constant(1)), else_=constant(0)))
+        life = deaths.over(partition_by=row, order_by=self.staging.c.seq, rows=(None, -1))
+        return sa.select(
+            self.staging.c.seq,
+            self.staging.c.op,
+            *(column.label(f"i{i}") for i, column in enumerate(row)),
+            sa.func.coalesce(life, constant(0)).label("life"),
+        )
+
+    def _row_columns(self, staging: sa.FromClause) -> list[Expression]:
+        if self.chained:
+            return [staging.c.chain]
+        return [staging.c[self.layout.value(column)] for column in self.shapes[self.name].identity]
+
+    def repeated(self) -> sa.Select[Any]:
+        """One row if any row of the table changed more than once."""
+        row = self._row_columns(self.staging)
+        return sa.select(constant(1)).select_from(self.staging).group_by(*row).having(sa.func.count() > 1).limit(1)
+
+    def drop_superseded(self) -> sa.Delete:
+        """Leave only the last image of each row that lives after the batch."""
+        later = self.staging.alias()
+        same = [mine == theirs for mine, theirs in zip(self._row_columns(self.staging), self._row_columns(later), strict=True)]
+        again = sa.select(constant(1)).where(*same, later.c.seq > self.staging.c.seq).exists()
+        return sa.delete(self.staging).where(sa.or_(self.staging.c.op == constant("D"), again))
+
+    # --- finding rows
+
+    def keep_marks(self) -> sa.Select[Any]:
+        """The target's rows behind the fates, found before anything is written, when all old keys still hold."""
+        rows, found = self._find(self.fate, self.name, iter([self.fate.c[c.name] for c in self.layout.old]), outer=False)
+        locator = [found.c[column].label(f"l{i}") for i, column in enumerate(self.locator)]
+        return sa.select(self.fate.c.seq, self.fate.c.op, *locator).select_from(rows)
+
+    def _find(
+        self, rows: sa.FromClause, name: str, leaves: Iterator[Expression], *, outer: bool
+    ) -> tuple[sa.FromClause, sa.FromClause]:
+        """Join the row of a table that the leaves of its natural key name, parents before children."""
+        found = self.targets[name].alias()
+        conditions = []
+        for step in steps(self.shapes[name]):
+            if isinstance(step, Plain):
+                conditions.append(found.c[step.column] == next(leaves))
+            else:
+                rows, parent = self._find(rows, step.reference.table, leaves, outer=outer)
+                pairs = zip(step.reference.columns, step.reference.target, strict=True)
+                conditions += [found.c[column] == parent.c[target] for column, target in pairs]
+        return rows.join(found, sa.and_(*conditions), isouter=outer), found
+
+    def resolved(self) -> sa.Subquery:
+        """The staged rows with every column as the target needs it (``c0``...), and ``whole``: all parents are there."""
+        shape, staged = self.shapes[self.name], self.staging
+        rows: sa.FromClause = staged
+        values: dict[str, Expression] = {c.column: staged.c[c.name] for c in self.layout.values}
+        whole: list[sa.ColumnElement[bool]] = []
+        for reference, leaves in zip(shape.references, self.layout.parents, strict=True):
+            rows, parent = self._find(rows, reference.table, iter([staged.c[c.name] for c in leaves]), outer=True)
+            empty = sa.or_(*(staged.c[self.layout.value(column)].is_(None) for column in reference.columns))
+            whole.append(sa.or_(empty, parent.c[reference.target[0]].is_not(None)))
+            values |= self._pointing(reference, parent, empty, values)
+        columns = [values[column].label(f"c{i}") for i, column in enumerate(shape.names)]
+        complete = sa.case((sa.and_(sa.true(), *whole), constant(1)), else_=constant(0))
+        return sa.select(staged.c.seq, *columns, complete.label("whole")).select_from(rows).subquery("resolved")
+
+    def _pointing(
+        self, reference: Reference, parent: sa.FromClause, empty: Expression, values: Mapping[str, Expression]
+    ) -> dict[str, Expression]:
+        shape = self.shapes[self.name]
+        pairs = zip(reference.columns, reference.target, strict=True)
+        return {
+            column: sa.case((empty, values[column]), else_=parent.c[target])
+            for column, target in pairs
+            if owner(shape, column) is reference
+        }
+
+    def _column(self, resolved: sa.FromClause, column: str) -> Expression:
+        return resolved.c[f"c{self.shapes[self.name].names.index(column)}"]
+
+    def _same_key(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
+        return sa.and_(*(target.c[c] == self._column(resolved, c) for c in self.shapes[self.name].key))
+
+    def _located(self, target: sa.FromClause, marked: sa.FromClause) -> sa.ColumnElement[bool]:
+        return sa.and_(*(target.c[c] == marked.c[f"l{i}"] for i, c in enumerate(self.locator)))
+
+    # --- writing
+
+    def keep_moves(self) -> sa.Select[Any]:
+        """Rows of the target that get another key, with the key that they get."""
+        resolved = self.resolved()
+        key = [self._column(resolved, c).label(f"n{i}") for i, c in enumerate(self.shapes[self.name].key)]
+        locator = [self.mark.c[f"l{i}"] for i in range(len(self.locator))]
+        rows = self.mark.join(resolved, resolved.c.seq == self.mark.c.seq).join(
+            self.target, self._located(self.target, self.mark)
+        )
+        changed = [
+            self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key
+        ]
+        return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.whole == constant(1))
+
+    def keep_way(self, column: str | None) -> sa.Select[Any]:
+        """Rows at a key that a renamed row is to get: their locator, whether the batch owns them, and a spare value."""
+        key = self.shapes[self.name].key
+        at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
+        itself = self._located(self.target, self.moved)
+        ours = sa.select(constant(1)).select_from(self.mark).where(self._located(self.target, self.mark)).exists()
+        locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
+        owned = sa.case((ours, constant(1)), else_=constant(0)).label("owned")
+        return (
+            sa.select(*locator, owned, self._spare(column).label("spare"))
+            .select_from(self.target.join(self.moved, at_key))
+            .where(sa.not_(itself))
+        )
+
+    def _spare(self, column: str | None) -> Expression:
+        described = self.described[self.name].column(column) if column else None
+        if described is None:
+            return sa.null()
+        other = self.target.alias()
+        lowest = sa.select(sa.func.min(other.c[described.name])).select_from(other).scalar_subquery()
+        return self.database.spare(described, lowest, sa.func.row_number().over())
+
+    def strangers(self) -> sa.Select[Any]:
+        """How many rows stand in the way that the batch does not own."""
+        return sa.select(sa.func.count()).select_from(self.way).where(self.way.c.owned == constant(0))
+
+    def park(self, column: str) -> Iterator[sa.Update]:
+        """Move rows out of the way, to keys of their own, and keep track of them where that changes their locator."""
+        if column in self.locator:
+            place = f"l{self.locator.index(column)}"
+            for followed in (self.mark, self.moved):
+                same = [followed.c[f"l{i}"] == self.way.c[f"l{i}"] for i in range(len(self.locator))]
+                yield sa.update(followed).values({followed.c[place]: self.way.c.spare}).where(*same)
+        yield (
+            sa.update(self.target)
+            .values({self.target.c[column]: self.way.c.spare})
+            .where(self._located(self.target, self.way))
+        )
+
+    def remove(self) -> sa.Delete:
+        """Delete the rows in the way; those that live on are inserted again."""
+        here = sa.select(constant(1)).select_from(self.way).where(self._located(self.target, self.way))
+        return sa.delete(self.target).where(here.exists())
+
+    def rename(self) -> sa.Update:
+        key = self.shapes[self.name].key
+        return (
+            sa.update(self.target)
+            .values({self.target.c[c]: self.moved.c[f"n{i}"] for i, c in enumerate(key)})
+            .where(self._located(self.target, self.moved))
+        )
+
+    def update(self) -> sa.Update:
+        """Bring the rows that exist up to date; their keys stay."""
+        resolved, shape = self.resolved(), self.shapes[self.name]
+        changing = [c for c in self._written if c not in shape.key and not self._own(c)] or list(shape.key)
+        return (
+            sa.update(self.target)
+            .values({self.target.c[c]: self._column(resolved, c) for c in changing})
+            .where(self._same_key(self.target, resolved), resolved.c.whole == constant(1))
+        )
+
+    def insert(self) -> sa.Insert:
+        """Add the rows that do not exist."""
+        resolved, there = self.resolved(), self.target.alias()
+        missing = sa.not_(sa.select(constant(1)).select_from(there).where(self._same_key(there, resolved)).exists())
+        rows = sa.select(*(self._column(resolved, c) for c in self._written)).where(
+            missing, resolved.c.whole == constant(1)
+        )
+        return sa.insert(self.target).from_select([self.target.c[c] for c in self._written], rows)
+
+    def delete(self, *, alive: bool) -> sa.Delete:
+        """Remove the rows that the batch deleted, unless a row that lives after it (``alive``: there are any) took one over."""
+        dead = sa.select(constant(1)).select_from(self.mark)
+        dead = dead.where(self._located(self.target, self.mark), self.mark.c.op == constant("D"))
+        statement = sa.delete(self.target).where(dead.exists())
+        if not alive:
+            return statement
+        resolved = self.resolved()
+        taken = sa.select(constant(1)).select_from(resolved).where(self._same_key(self.target, resolved))
+        return statement.where(sa.not_(taken.exists()))
+
+    def orphans(self) -> sa.Select[Any]:
+        """How many staged rows point at a parent that the target does not have."""
+        resolved = self.resolved()
+        return sa.select(sa.func.count()).select_from(resolved).where(resolved.c.whole == constant(0))
+
+    def keyless(self) -> sa.Select[Any]:
+        """How many staged rows have no value in a column of their key."""
+        key = [self.staging.c[self.layout.value(c)].is_(None) for c in self.shapes[self.name].key]
+        return sa.select(sa.func.count()).select_from(self.staging).where(sa.or_(*key))
+
+    @property
+    def _written(self) -> list[str]:
+        """The columns that an insert sets: all that travel, except a primary key that the target hands out itself."""
+        table = self.described[self.name]
+        supplied = {column.name for column in table.columns if column.supplied}
+        return [column for column in self.shapes[self.name].names if not (self._own(column) and column in supplied)]
+
+    def _own(self, column: str) -> bool:
+        """Whether the column is the target's primary key and nothing more: then no update touches it."""
+        shape = self.shapes[self.name]
+        return column in self.locator and column not in shape.key and owner(shape, column) is None
+
+
+def staged_like(layout: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str, str]]:
+    """For each travelling column: the table and column of the target that it is typed like."""
+    shape = shapes[name]
+    like = [(name, "")] * 3 + [(name, column.column) for column in layout.values]
+    for reference, leaves in zip(shape.references, layout.parents, strict=True):
+        like += [_end(shapes, reference.table, leaf.column) for leaf in leaves]
+    like += [_end(shapes, name, column.column) for column in layout.old]
+    return like + [(name, column.column) for column in layout.was]
+
+
+def _end(shapes: Shapes, name: str, path: str) -> tuple[str, str]:
+    """The table and column at the end of a leaf's path."""
+    step, _, rest = path.partition(">")
+    if not rest:
+        return name, step
+    reference = next(r for r in shapes[name].references if ",".join(r.columns) == step)
+    return _end(shapes, reference.table, rest)

@@ -1,0 +1,61 @@
+"""Every error that cdc-sync raises on purpose, and the exit code that each one stands for.
+
+    CdcSyncError            1  failed
+    ├── ConfigError         2  the file, the command line or a database's shape is wrong
+    │   ├── SchemaMismatch  2  source and target do not fit together
+    │   └── Unreachable     2  no connection to a database
+    ├── DatabaseError       1  a database refused a statement
+    ├── RejectedBatch       1  a batch is not what it says, or forks the chain
+    └── Deferred            3  everything possible is done, but something waits
+
+Messages name tables, columns and what to type next. They never hold a row's values, a password or a key.
+"""
+
+from typing import ClassVar
+
+
+class CdcSyncError(Exception):
+    """The root: a message, and a hint that says what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(CdcSyncError):
+    """The configuration, the command line or the shape of a database does not allow what was asked."""
+
+    exit_code = 2
+
+
+class SchemaMismatch(ConfigError):
+    """Source and target do not fit together: a table, column, key or default is missing."""
+
+
+class Unreachable(ConfigError):
+    """A database could not be connected to."""
+
+
+class DatabaseError(CdcSyncError):
+    """A database refused a statement.
+
+    ``code`` is its SQLSTATE (PostgreSQL) or extended result code name (SQLite); ``temporary`` says whether
+    the same statement may succeed later.
+    """
+
+    def __init__(self, message: str, *, code: str = "", temporary: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.temporary = temporary
+
+
+class RejectedBatch(CdcSyncError):
+    """A batch that must not be stored: damaged, signed by another key, or a fork of a known chain."""
+
+
+class Deferred(CdcSyncError):
+    """Nothing failed, but something waits for what will come."""
+
+    exit_code = 3

@@ -1,0 +1,79 @@
+"""The fourth room: batches that arrive are verified and stored in the inbox, once, in their origin's order."""
+
+from collections.abc import Iterable
+
+from cdc_sync.capture import is_installed
+from cdc_sync.core import chain, wire
+from cdc_sync.core.chain import Position, Verdict
+from cdc_sync.core.wire import Header, Sealed
+from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.errors import RejectedBatch
+
+
+def prepare(database: Database) -> None:
+    """Make the inbox, where it is not there yet."""
+    with database.begin(Mode.READ) as session:
+        if is_installed(session):
+            return
+    with database.begin(Mode.WRITE) as session:
+        session.run("install")
+
+
+def position(database: Database, origin: str, epoch: str) -> Position:
+    """How far the origin's chain has come here."""
+    with database.begin(Mode.WRITE) as session:
+        return locked_position(session, origin, epoch)
+
+
+def locked_position(session: Session, origin: str, epoch: str) -> Position:
+    """The origin's position, kept from others until the transaction ends."""
+    rows = session.run("position", origin=origin, epoch=epoch)
+    if not rows:
+        session.run("position_add", origin=origin, epoch=epoch)
+        rows = session.run("position", origin=origin, epoch=epoch)
+    stored, applied, digest = rows[0]
+    return Position(origin=origin, epoch=epoch, stored=stored, applied=applied, digest=bytes(digest))
+
+
+def store(database: Database, sealed: Sealed, parts: Iterable[bytes]) -> Verdict:
+    """Store a batch unless it is known already, or comes before one that is still missing.
+
+    Raises RejectedBatch, and stores nothing, for a batch that is damaged, forged or forks its chain.
+    """
+    header = wire.decode_header(sealed.header)
+    with database.begin(Mode.WRITE) as session:
+        chain.verify(sealed, header.node, _registered_key(session, header, sealed))
+        here = locked_position(session, header.node, header.epoch)
+        known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)
+        verdict = chain.judge(here, header, sealed.digest, bytes(known[0][0]) if known else None)
+        if verdict is Verdict.STORE:
+            _store(session, header, sealed, parts)
+        return verdict
+
+
+def _registered_key(session: Session, header: Header, sealed: Sealed) -> bytes:
+    """Who reaches this inbox over a database connection has been let in by the database: its key is taken as it comes."""
+    session.run("peer_add", name=header.node, public_key=sealed.public_key)
+    return bytes(session.run("peer", name=header.node)[0][0])
+
+
+def _store(session: Session, header: Header, sealed: Sealed, parts: Iterable[bytes]) -> None:
+    place = {"origin": header.node, "epoch": header.epoch, "number": header.number}
+    session.run(
+        "inbox_add",
+        **place,
+        header=sealed.header,
+        signature=sealed.signature,
+        digest=sealed.digest,
+        rows=header.rows,
+    )
+    count = 0
+    for part, data in zip(header.parts, parts, strict=False):
+        wire.check_part(part, data)
+        session.run("inbox_part_add", **place, part=count, data=data)
+        count += 1
+    if count < len(header.parts):
+        raise RejectedBatch("a batch arrived without all of its parts", hint="have the batch sent again")
+    session.run(
+        "position_stored", origin=header.node, epoch=header.epoch, stored=header.number, digest=sealed.digest
+    )

@@ -1,0 +1,116 @@
+"""The second room: sealing moves changes out of the change tables into a numbered, chained, signed batch."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cdc_sync import capture
+from cdc_sync.core import chain, wire
+from cdc_sync.core.change import Shape
+from cdc_sync.core.keys import parents_first
+from cdc_sync.core.wire import Header, Part, Section
+from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.databases.reading import Reader, Source, pointed_at
+
+SPOOL = 16 * 1024 * 1024
+"""Bytes of packed parts kept in memory before they go to a temporary file."""
+
+
+@dataclass(slots=True)
+class Content:
+    """What one snapshot yields: sections and parts, the parts' bytes in a spool, and how far each table was read."""
+
+    spool: IO[bytes]
+    shapes: tuple[Shape, ...] = ()
+    sections: list[Section] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    upto: Mapping[str, int] = field(default_factory=dict)
+
+    def data(self) -> Iterator[bytes]:
+        self.spool.seek(0)
+        for part in self.parts:
+            yield self.spool.read(part.size)
+
+
+def seal(database: Database, key: Ed25519PrivateKey, sealed_at: str) -> Header | None:
+    """Seal everything that waits into the outbox's next batch; None where nothing waits.
+
+    ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
+        with database.begin(Mode.SNAPSHOT) as snapshot:
+            source = capture.source(snapshot)
+            content = _read(snapshot, source, spool)
+            if not content.parts:
+                return None
+            last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
+            header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
+            database.store_parts(snapshot, header.number, content.data())
+            with database.sealing(snapshot) as session:
+                _store(session, header, chain.seal(header, key), content, source)
+    database.tidy_changes(list(source.changes.values()))
+    return header
+
+
+def _read(session: Session, source: Source, spool: IO[bytes]) -> Content:
+    names = sorted(source.changes)
+    upto = {name: session.run("change_last", {"change": source.changes[name]})[0][0] for name in names}
+    content = Content(spool, upto=upto)
+    counts = {name: _counts(session, source.changes[name]) for name in names}
+    content.sections = [Section(table=name, counts=counts[name]) for name in names if counts[name]]
+    reader = Reader(source, upto)
+    keyed = {section.table for section in content.sections if section.keyed}
+    for i, (table, target) in enumerate(_parents_to_keep(source, keyed)):
+        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
+    for section in content.sections:
+        query = reader.changes(section.table, keyed=section.keyed)
+        for chunk in session.database.read_rows(session, query):
+            part, data = wire.pack_part(section.table, chunk.rows, session.database.encoding, chunk.data)
+            content.parts.append(part)
+            spool.write(data)
+    content.shapes = tuple(source.shapes[name] for name in sorted(source.shapes))
+    return content
+
+
+def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Parents whose old keys this batch needs, grandparents first, because their children's keys run through them."""
+    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in keyed]
+    order = parents_first(source.shapes)
+    return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
+
+
+def _counts(session: Session, change: str) -> dict[str, int]:
+    return dict(session.run("change_counts", {"change": change}, change_table=change))  # type: ignore[arg-type]
+
+
+def _header(session: Session, content: Content, number: int, previous: bytes, sealed_at: str) -> Header:
+    name, epoch, _ = session.run("node")[0]
+    return Header(
+        version=wire.VERSION,
+        node=name,
+        epoch=epoch,
+        number=number,
+        previous=previous,
+        sealed_at=sealed_at,
+        fingerprint=wire.fingerprint(content.shapes),
+        shapes=content.shapes,
+        sections=tuple(content.sections),
+        parts=tuple(content.parts),
+    )
+
+
+def _store(session: Session, header: Header, sealed: wire.Sealed, content: Content, source: Source) -> None:
+    session.run(
+        "outbox_add",
+        number=header.number,
+        header=sealed.header,
+        signature=sealed.signature,
+        digest=sealed.digest,
+        rows=header.rows,
+    )
+    for section in content.sections:
+        change = source.changes[section.table]
+        session.database.clear_changes(session, change, content.upto[section.table])

@@ -1,0 +1,221 @@
+"""The third room: the replicate loop. Seals what waits, sends it to every destination, and keeps their receipts."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cdc_sync import apply, capture, databases, identity, receive, seal
+from cdc_sync.config import Config, Destination
+from cdc_sync.core import plan
+from cdc_sync.core.chain import Position
+from cdc_sync.core.wire import Sealed, decode_header
+from cdc_sync.databases import Database, Mode
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
+from cdc_sync.transports import Receipt
+from cdc_sync.transports.direct import Direct
+
+log = logging.getLogger("cdc_sync")
+
+POLL = 0.5
+"""Seconds between two looks at a quiet node."""
+
+LONGEST_WAIT = 60.0
+"""Seconds to wait at most before an unreachable destination is tried again."""
+
+
+class Progress:
+    """What a long drain tells whoever watches. The default tells nobody."""
+
+    def waiting(self, rows: int) -> None:
+        """So many changes are to be sent and applied."""
+
+    def applied(self, rows: int) -> None:
+        """So many more are applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """How one destination stands after a round."""
+
+    destination: str
+    receipt: Receipt
+
+
+class DatabaseInbox:
+    """The receiving rooms on a destination's database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        receive.prepare(database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def position(self, origin: str, epoch: str) -> Position:
+        return receive.position(self.database, origin, epoch)
+
+    def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
+        receive.store(self.database, sealed, parts)
+
+    def apply_next(self, origin: str, epoch: str) -> int | None:
+        applied = apply.apply_next(self.database, origin, epoch)
+        return None if applied is None else applied.rows
+
+
+class Replicator:
+    """One node at work: its database, its key, and its destinations."""
+
+    def __init__(self, config: Config, progress: Progress) -> None:
+        self.config = config
+        self.progress = progress
+        self.checked: set[str] = set()
+
+    @contextmanager
+    def running(self) -> Iterator["Replicator"]:
+        """Open the node's database and keep other replicators away from it."""
+        with databases.connect(self.config.node.database) as self.source:
+            self._check_source()
+            self.key: Ed25519PrivateKey = identity.load(self.config.key_path)
+            with identity.exclusive(self.config.key_path), self.source.exclusive():
+                yield self
+
+    def _check_source(self) -> None:
+        with self.source.begin(Mode.READ) as session:
+            if not capture.is_installed(session) or not (rows := session.run("node")):
+                raise ConfigError(f"no triggers are installed in {self.source}", hint="run cdc-sync install-triggers")
+            capture.check_node(rows[0], self.config.node.name, self.config.key_path)
+            self.epoch = str(rows[0][1])
+            capture.check_current(session, self.config)
+            self.shapes = capture.source(session).shapes
+            self.identity = self.source.identity(session)
+        if not self.config.destinations:
+            raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
+
+    def round(self) -> list[Delivered]:
+        """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
+        self._seal()
+        delivered, errors = [], []
+        for destination in self.config.destinations:
+            try:
+                delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
+            except CdcSyncError as error:
+                errors.append(error)
+        self._release()
+        if errors:
+            raise errors[0]
+        return delivered
+
+    def _seal(self) -> None:
+        header = seal.seal(self.source, self.key, datetime.now(UTC).isoformat(timespec="seconds"))
+        if header is not None:
+            log.info("sealed batch %d: %d changes", header.number, header.rows)
+
+    def check(self) -> None:
+        """Look at every destination before anything is sealed. Raises Unreachable or SchemaMismatch."""
+        for destination in self.config.destinations:
+            with self._open(destination):
+                pass
+
+    @contextmanager
+    def _open(self, destination: Destination) -> Iterator[Direct]:
+        target = databases.connect(destination.url)
+        try:
+            if destination.name not in self.checked:
+                self._check_target(target, destination)
+                self.checked.add(destination.name)
+            transport = Direct(DatabaseInbox(target))
+        except BaseException:
+            target.close()
+            raise
+        with transport:
+            yield transport
+
+    def _check_target(self, target: Database, destination: Destination) -> None:
+        with target.begin(Mode.READ) as session:
+            if target.kind == self.source.kind and target.identity(session) == self.identity:
+                raise ConfigError(
+                    f"destination {destination.name!r} is the node's own database", hint="name another database in its url"
+                )
+            described = target.describe(session, sorted(self.shapes))
+        captured = [table.name for table in self.config.tables]
+        plan.check_target(self.shapes, captured, described, f"destination {destination.name!r}")
+
+    def _deliver(self, destination: Destination) -> Receipt:
+        with self._open(destination) as transport:
+            receipt = transport.receipt(self.config.node.name, self.epoch)
+            self._keep(destination, receipt)
+            self._announce(receipt)
+            for sealed, number, count in self._batches(receipt.stored):
+                transport.send(sealed, self._parts(number, count))
+            receipt = transport.apply(self.config.node.name, self.epoch, self.progress.applied)
+            self._keep(destination, receipt)
+            return receipt
+
+    def _announce(self, receipt: Receipt) -> None:
+        with self.source.begin(Mode.READ) as session:
+            self.progress.waiting(session.run("outbox_waiting", number=receipt.applied)[0][1])
+
+    def _batches(self, after: int) -> Iterator[tuple[Sealed, int, int]]:
+        with self.source.begin(Mode.READ) as session:
+            rows = session.run("outbox_after", number=after)
+        if rows and rows[0][0] > after + 1:
+            raise CdcSyncError(
+                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the destination lost what it had",
+                hint="uninstall with --discard and install with --include-existing to send everything again",
+            )
+        for number, header, signature, _ in rows:
+            public = self.key.public_key().public_bytes_raw()
+            sealed = Sealed(header=bytes(header), signature=bytes(signature), public_key=public)
+            yield sealed, number, len(decode_header(sealed.header).parts)
+
+    def _parts(self, number: int, count: int) -> Iterator[bytes]:
+        for part in range(count):
+            with self.source.begin(Mode.READ) as session:
+                data = bytes(session.run("outbox_part", number=number, part=part)[0][0])
+            yield data
+
+    def _keep(self, destination: Destination, receipt: Receipt) -> None:
+        known = self._receipts().get(destination.name)
+        if known != receipt:
+            with self.source.begin(Mode.WRITE) as session:
+                session.run("destination_set", name=destination.name, stored=receipt.stored, applied=receipt.applied)
+
+    def _receipts(self) -> dict[str, Receipt]:
+        with self.source.begin(Mode.READ) as session:
+            return {name: Receipt(stored=s, applied=a) for name, s, a in session.run("destinations")}
+
+    def _release(self) -> None:
+        """Let go of batches that every destination has applied; not of a single one before (DESIGN.md, decision 16)."""
+        receipts = self._receipts()
+        applied = [receipts[d.name].applied if d.name in receipts else 0 for d in self.config.destinations]
+        if not min(applied):
+            return
+        with self.source.begin(Mode.WRITE) as session:
+            session.run("outbox_release", number=min(applied))
+
+
+def drain(config: Config, progress: Progress) -> list[Delivered]:
+    """Send and apply everything that waits, then end."""
+    with Replicator(config, progress).running() as replicator:
+        replicator.check()
+        return replicator.round()
+
+
+def run(config: Config, progress: Progress, stop: threading.Event, report: Callable[[CdcSyncError], None]) -> None:
+    """Go on until ``stop`` is set, after the batch in hand. Backs off from what fails; ends on what cannot mend itself."""
+    with Replicator(config, progress).running() as replicator:
+        wait = POLL
+        while not stop.is_set():
+            try:
+                replicator.round()
+                wait = POLL
+            except (Unreachable, DatabaseError) as error:
+                report(error)
+                wait = min(wait * 2, LONGEST_WAIT)
+            stop.wait(wait)
+

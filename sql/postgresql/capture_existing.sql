@@ -1,0 +1,4 @@
+-- Captures the rows that stand in a table already, as inserts.
+-- Enters: table, change, captured. Leaves: one change a row.
+
+insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}) select 'I', now(), :{captured} from :{table};

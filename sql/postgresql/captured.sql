@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: the synced tables, by name.
+
+select table_name, change_table, shape, digest from cdc_sync.captured order by table_name;

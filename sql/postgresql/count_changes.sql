@@ -1,0 +1,3 @@
+-- Enters: change. Leaves: how many changes wait to be sealed.
+
+select count(*) from cdc_sync.:"change";

@@ -1,0 +1,3 @@
+-- Enters: origin, epoch, number. Leaves: the batch's header.
+
+select header from cdc_sync.inbox where origin = :origin and epoch = :epoch and number = :number;

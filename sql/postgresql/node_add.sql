@@ -1,0 +1,3 @@
+-- Enters: name, epoch, public_key. Leaves: this node.
+
+insert into cdc_sync.node (name, epoch, public_key) values (:name, :epoch, :public_key);

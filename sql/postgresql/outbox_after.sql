@@ -1,0 +1,3 @@
+-- Enters: number. Leaves: the batches after it, in order.
+
+select number, header, signature, rows from cdc_sync.outbox where number > :number order by number;

@@ -1,0 +1,3 @@
+-- Enters: name. Leaves: the public key registered for that node, if there is one.
+
+select public_key from cdc_sync.peer where name = :name;

@@ -1,0 +1,40 @@
+-- Capture for one table: its change table and the triggers.
+-- Enters: table, change (name of the change table), trigger names, and lists of quoted columns:
+--   definitions: the change table's columns, without types, so that every value keeps its storage class;
+--   captured: what is captured; new, old: the same from a row; watched, old_watched: key columns and where their old
+--   values stand; moved: condition "the row's identity changed"; changed: condition "a key column changed".
+-- Leaves: one row trigger per event.
+-- No autoincrement: it costs 2 µs a row. The newest change is never deleted, so no seq comes twice.
+-- julianday: a text timestamp costs 2 µs more a row; it becomes one when the batch is sealed.
+
+create table :"change" (
+    cdc_sync_seq integer primary key,
+    cdc_sync_op,
+    cdc_sync_captured_at,
+    :{definitions}
+);
+
+create trigger :"insert_trigger" after insert on :"table"
+when not exists (select 1 from cdc_sync_mute)
+begin
+    insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}) values ('I', julianday('now'), :{new});
+end;
+
+create trigger :"update_trigger" after update on :"table"
+when not exists (select 1 from cdc_sync_mute) and not (:{moved})
+begin
+    insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}) values ('U', julianday('now'), :{new});
+end;
+
+create trigger :"key_trigger" after update on :"table"
+when not exists (select 1 from cdc_sync_mute) and (:{changed})
+begin
+    insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}, :{old_watched})
+    values ('K', julianday('now'), :{new}, :{old});
+end;
+
+create trigger :"delete_trigger" after delete on :"table"
+when not exists (select 1 from cdc_sync_mute)
+begin
+    insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{watched}) values ('D', julianday('now'), :{old});
+end;

@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: what each destination's last receipt said.
+
+select name, stored, applied from cdc_sync_destination order by name;

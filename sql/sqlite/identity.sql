@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: the file behind this database.
+
+select file from pragma_database_list where name = 'main';

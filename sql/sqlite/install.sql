@@ -1,0 +1,82 @@
+-- Everything of ours in a database except what belongs to one captured table. Runs any number of times.
+-- Enters: nothing. Leaves: tables behind the prefix cdc_sync_.
+
+-- This node's own identity. The private key stands outside the database.
+create table if not exists cdc_sync_node (
+    name text primary key,
+    epoch text not null,
+    public_key blob not null
+);
+
+-- Holds a row only inside an apply transaction, where no other writer can see it: the triggers then capture nothing.
+create table if not exists cdc_sync_mute (muted integer);
+
+-- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
+-- sealed: changes up to this seq are in a sealed batch; they are deleted afterwards, a few at a time.
+create table if not exists cdc_sync_captured (
+    table_name text primary key,
+    change_table text,
+    shape text not null,
+    digest text not null,
+    sealed integer not null default 0
+);
+
+-- This node's sealed batches, until every destination has applied them. The newest header stays for the chain.
+create table if not exists cdc_sync_outbox (
+    number integer primary key,
+    header blob not null,
+    signature blob not null,
+    digest blob not null,
+    rows integer not null
+);
+
+create table if not exists cdc_sync_outbox_part (
+    number integer not null,
+    part integer not null,
+    data blob not null,
+    primary key (number, part)
+);
+
+-- What each destination's last receipt said.
+create table if not exists cdc_sync_destination (
+    name text primary key,
+    stored integer not null,
+    applied integer not null
+);
+
+-- Nodes whose batches are accepted here.
+create table if not exists cdc_sync_peer (
+    name text primary key,
+    public_key blob not null
+);
+
+-- Per origin: batches stored and applied up to.
+create table if not exists cdc_sync_position (
+    origin text not null,
+    epoch text not null,
+    stored integer not null,
+    applied integer not null,
+    digest blob not null,
+    primary key (origin, epoch)
+);
+
+-- Batches received, byte for byte. The header of an applied batch stays, its parts go.
+create table if not exists cdc_sync_inbox (
+    origin text not null,
+    epoch text not null,
+    number integer not null,
+    header blob not null,
+    signature blob not null,
+    digest blob not null,
+    rows integer not null,
+    primary key (origin, epoch, number)
+);
+
+create table if not exists cdc_sync_inbox_part (
+    origin text not null,
+    epoch text not null,
+    number integer not null,
+    part integer not null,
+    data blob not null,
+    primary key (origin, epoch, number, part)
+);

@@ -1,0 +1,3 @@
+-- Enters: number, part. Leaves: its bytes.
+
+select data from cdc_sync_outbox_part where number = :number and part = :part;

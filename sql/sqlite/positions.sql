@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: every origin's position.
+
+select origin, epoch, stored, applied, digest from cdc_sync_position order by origin, epoch;

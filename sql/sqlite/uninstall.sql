@@ -1,0 +1,12 @@
+-- Enters: nothing. Leaves: no object of ours.
+
+drop table if exists cdc_sync_node;
+drop table if exists cdc_sync_mute;
+drop table if exists cdc_sync_captured;
+drop table if exists cdc_sync_outbox;
+drop table if exists cdc_sync_outbox_part;
+drop table if exists cdc_sync_destination;
+drop table if exists cdc_sync_peer;
+drop table if exists cdc_sync_position;
+drop table if exists cdc_sync_inbox;
+drop table if exists cdc_sync_inbox_part;
