@@ -233,10 +233,15 @@ def uninstall(database: Database, *, discard: bool) -> int:
 
 def unsent(session: Session) -> int:
     """Changes that some destination has not applied: unsealed ones, and those in batches that wait."""
-    unsealed = sum(_waiting(session, change) for change, _ in _registered(session).values() if change)
+    captured = sum(count for _, count in unsealed(session))
     receipts = [applied for _, _, applied in session.run("destinations")]
     waiting: int = session.run("outbox_waiting", number=min(receipts, default=0))[0][1]
-    return unsealed + waiting
+    return captured + waiting
+
+
+def unsealed(session: Session) -> list[tuple[str, int]]:
+    """Captured tables, each with the number of its changes that are in no batch yet."""
+    return [(name, _waiting(session, change)) for name, (change, _) in _registered(session).items() if change]
 
 
 def check_current(session: Session, config: Config) -> None:

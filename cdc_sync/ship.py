@@ -196,6 +196,7 @@ class Replicator:
         if not min(applied):
             return
         with self.source.begin(Mode.WRITE) as session:
+            session.run("outbox_part_release", number=min(applied))
             session.run("outbox_release", number=min(applied))
 
 

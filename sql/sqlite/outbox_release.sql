@@ -1,5 +1,4 @@
--- Enters: number up to which every destination has applied. Leaves: no parts up to it, and no header but the newest.
+-- Enters: number up to which every destination has applied. Leaves: no header up to it, except the newest of all.
 
-delete from cdc_sync_outbox_part where number <= :number;
 delete from cdc_sync_outbox
 where number <= :number and number < (select max(number) from cdc_sync_outbox);

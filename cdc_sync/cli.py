@@ -1,0 +1,196 @@
+"""The command line: options in, one call, output. No decisions are made here."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cdc_sync import __version__, capture, config, databases, demo, ship
+from cdc_sync import status as node_status
+from cdc_sync.databases import Mode
+from cdc_sync.errors import CdcSyncError, Deferred
+
+
+class _Group(click.Group):
+    """Turns errors of ours into a message, a hint and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except CdcSyncError as error:
+            _complain(error)
+            context.exit(error.exit_code)
+
+
+def _complain(error: CdcSyncError) -> None:
+    click.echo(f"{'waiting' if isinstance(error, Deferred) else 'error'}: {error}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cdc-sync")
+def main() -> None:
+    """Change data capture and synchronisation between databases, by natural key.
+
+    Write cdc-sync.toml, then run install-triggers once and replicate for good.
+    Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but something waits.
+    """
+
+
+def _config_option(command: Callable[..., None]) -> Callable[..., None]:
+    option = click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=Path("cdc-sync.toml"),
+        show_default=True,
+        help="The configuration file.",
+    )
+    return option(command)
+
+
+@main.command("install-triggers")
+@_config_option
+@click.option("--dry-run", is_flag=True, help="Print the SQL and touch nothing.")
+@click.option("--include-existing", is_flag=True, help="Also send the rows that stand in the tables already.")
+def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool) -> None:
+    """Install triggers that capture every change. Doing it twice changes nothing.
+
+    Example: cdc-sync install-triggers --dry-run > review.sql
+    """
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database) as database:
+        if dry_run:
+            with database.begin(Mode.READ) as session:
+                click.echo(capture.install_script(session, settings))
+            return
+        report = capture.install(database, settings, include_existing=include_existing)
+    for table in report:
+        click.echo(f"{table.table}: {table.state}, {_existing(table)}")
+    click.echo("Changes are captured from now on. Next: cdc-sync replicate")
+
+
+def _existing(table: capture.Installed) -> str:
+    rows = f"{table.existing} rows stand in it"
+    if not table.existing:
+        return "empty"
+    if table.captured_existing:
+        return f"{rows} and will be sent"
+    if table.state == "unchanged":
+        return rows
+    return f"{rows} and will not be sent (--include-existing sends them)"
+
+
+@main.command("uninstall-triggers")
+@_config_option
+@click.option("--dry-run", is_flag=True, help="Print the SQL and touch nothing.")
+@click.option("--discard", is_flag=True, help="Lose the changes that have not been sent.")
+def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> None:
+    """Remove the triggers and everything else of cdc-sync. Refuses while changes wait to be sent."""
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database) as database:
+        if dry_run:
+            with database.begin(Mode.READ) as session:
+                click.echo(capture.release_script(session))
+            return
+        discarded = capture.uninstall(database, discard=discard)
+    click.echo("Nothing of cdc-sync is left in the database." + (f" {discarded} changes were lost." if discarded else ""))
+
+
+@main.command()
+@_config_option
+@click.option("--once", is_flag=True, help="Send and apply everything that waits, then end.")
+def replicate(config_path: Path, *, once: bool) -> None:
+    """Seal changes into batches, send them to every destination and apply them there.
+
+    Without --once it runs until SIGTERM or Ctrl-C, and ends after the batch in hand.
+    """
+    settings = config.load(config_path)
+    if once:
+        with _progress() as progress:
+            delivered = ship.drain(settings, progress)
+        for item in delivered:
+            click.echo(f"{item.destination}: applied up to batch {item.receipt.applied}")
+        return
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    ship.run(settings, ship.Progress(), _stop_on_signals(), _complain)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class _Bar(ship.Progress):
+    """A progress bar for drains that take a while."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("changes", total=0)
+
+    def waiting(self, rows: int) -> None:
+        self.bar.update(self.task, total=(self.bar.tasks[0].total or 0) + rows)
+
+    def applied(self, rows: int) -> None:
+        self.bar.advance(self.task, rows)
+
+
+@contextmanager
+def _progress() -> Iterator[ship.Progress]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield ship.Progress()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield _Bar(bar)
+
+
+@main.command()
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(context: click.Context, config_path: Path, *, as_json: bool) -> None:
+    """Say what waits: changes to seal, batches to deliver, batches to apply."""
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database) as database:
+        report = node_status.status(database, settings)
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+    else:
+        _print_status(report)
+    if report.waiting:
+        context.exit(Deferred.exit_code)
+
+
+def _print_status(report: node_status.Status) -> None:
+    click.echo(f"node {report.node}: {report.sealed} batches sealed")
+    for table in report.tables:
+        click.echo(f"  {table.table}: {table.unsealed} changes to seal")
+    for destination in report.destinations:
+        click.echo(
+            f"  to {destination.destination}: stored up to {destination.stored}, applied up to {destination.applied}, "
+            f"{destination.waiting_changes} changes in {destination.waiting_batches} batches wait"
+        )
+    for origin in report.origins:
+        click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}")
+
+
+@main.command("demo")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the files in this folder.")
+def demo_command(keep: Path | None) -> None:
+    """Play the field story: two laptops, one community server, on SQLite files of their own."""
+    demo.play(keep, Console())

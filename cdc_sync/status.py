@@ -1,0 +1,80 @@
+"""What a node holds at this moment: changes not sealed, batches not delivered, batches not applied."""
+
+from dataclasses import dataclass
+
+from cdc_sync import capture
+from cdc_sync.config import Config
+from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatus:
+    """Changes captured in one table and not sealed yet."""
+
+    table: str
+    unsealed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationStatus:
+    """What a destination's last receipt said, and how many sealed batches and changes it has not applied."""
+
+    destination: str
+    stored: int
+    applied: int
+    waiting_batches: int
+    waiting_changes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginStatus:
+    """How far another node's batches have come here."""
+
+    origin: str
+    epoch: str
+    stored: int
+    applied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    node: str
+    epoch: str
+    sealed: int
+    tables: tuple[TableStatus, ...]
+    destinations: tuple[DestinationStatus, ...]
+    origins: tuple[OriginStatus, ...]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether batches of another node are stored here that could not be applied."""
+        return any(origin.stored > origin.applied for origin in self.origins)
+
+
+def status(database: Database, config: Config) -> Status:
+    """Raises ConfigError where nothing is installed."""
+    with database.begin(Mode.READ) as session:
+        if not capture.is_installed(session):
+            raise ConfigError(f"no triggers are installed in {database}", hint="run cdc-sync install-triggers")
+        name, epoch, _ = (session.run("node") or [(config.node.name, "", b"")])[0]
+        return Status(
+            node=name,
+            epoch=epoch,
+            sealed=(session.run("outbox_last") or [(0, b"")])[0][0],
+            tables=tuple(TableStatus(table=t, unsealed=n) for t, n in capture.unsealed(session)),
+            destinations=tuple(_destination(session, d.name) for d in config.destinations),
+            origins=tuple(
+                OriginStatus(origin=origin, epoch=epoch, stored=stored, applied=applied)
+                for origin, epoch, stored, applied, _ in session.run("positions")
+            ),
+        )
+
+
+def _destination(session: Session, name: str) -> DestinationStatus:
+    receipts = {known: (stored, applied) for known, stored, applied in session.run("destinations")}
+    stored, applied = receipts.get(name, (0, 0))
+    batches, changes = session.run("outbox_waiting", number=applied)[0]
+    return DestinationStatus(
+        destination=name, stored=stored, applied=applied, waiting_batches=batches, waiting_changes=int(changes)
+    )

@@ -1,0 +1,3 @@
+-- Enters: number up to which every destination has applied. Leaves: no parts up to it.
+
+delete from cdc_sync.outbox_part where number <= :number;
