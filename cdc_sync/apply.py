@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from cdc_sync.core import net, wire
-from cdc_sync.core.change import Kind, Shapes, Table
+from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, parents_first, steps
-from cdc_sync.core.layout import Layout, layout
+from cdc_sync.core.layout import layout
 from cdc_sync.core.wire import Header, Part, Section
 from cdc_sync.databases import Database, Mode, PartRows, Session, Target
 from cdc_sync.databases.writing import Writer, staged_like
@@ -52,6 +53,7 @@ class _Batch:
         self.session = session
         self.header = header
         self.shapes: Shapes = {shape.name: shape for shape in header.shapes}
+        self.order = parents_first(self.shapes)
         self.described = self._described()
         self.targets = {name: session.database.table(table) for name, table in self.described.items()}
 
@@ -64,8 +66,7 @@ class _Batch:
 
     def apply(self) -> None:
         """Find what is to be deleted or renamed while all old keys hold; then write parents first, delete children first."""
-        order = parents_first(self.shapes)
-        sections = sorted(self.header.sections, key=lambda section: order.index(section.table))
+        sections = sorted(self.header.sections, key=lambda section: self.order.index(section.table))
         work = [_Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(sections)]
         for item in work:
             item.stage()
@@ -73,6 +74,8 @@ class _Batch:
             item.mark()
         for item in work:
             item.write()
+        for item in work:
+            item.point_forward()
         for item in reversed(work):
             item.delete()
 
@@ -95,6 +98,8 @@ class _Work:
         self.section = section
         self.session = batch.session
         self.scratch = scratch
+        later = batch.order[batch.order.index(section.table) :]
+        self.forward = tuple(r for r in batch.shapes[section.table].references if r.table in later)
         self.layout = layout(batch.shapes, section.table, keyed=section.keyed)
         self.writer = self._writer(self._create_staging(), chained=False)
         self.alive = 0
@@ -110,6 +115,7 @@ class _Work:
             staging=staging,
             chained=chained,
             scratch=self.scratch,
+            forward=self.forward,
         )
 
     def _targets(self) -> list[Target]:
@@ -140,7 +146,7 @@ class _Work:
         if self.section.keyed:
             self._keep(self.writer.fate, self.writer.keep_fates())
         only_inserts = set(self.section.counts) == {"I"}
-        if self.section.keyed or not only_inserts and self.session.query(self.writer.repeated()):
+        if self.section.keyed or (not only_inserts and self.session.query(self.writer.repeated())):
             self.session.execute(self.writer.drop_superseded())
         self.alive = self._count(sa.select(sa.func.count()).select_from(self.writer.staging))
         if self._count(self.writer.keyless()):
@@ -158,17 +164,23 @@ class _Work:
             return
         if self.section.counts.get("K"):
             self._rename()
-        refers_to_itself = any(r.table == self.section.table for r in self._shape.references)
-        mostly_new = self.section.counts.get("I", 0) * 2 > self.alive
-        if mostly_new or refers_to_itself:
-            done = self._insert(again=refers_to_itself)
+        if self.forward:
+            self._insert_in_rounds()
+            return
+        if self.section.counts.get("I", 0) * 2 > self.alive:
+            done = self.session.execute(self.writer.insert())
             if done < self.alive:
                 done = self.session.execute(self.writer.update())
         else:
             done = self.session.execute(self.writer.update())
             if done < self.alive:
-                done += self._insert(again=False)
+                done += self.session.execute(self.writer.insert())
         if done < self.alive:
+            self._explain_missing()
+
+    def point_forward(self) -> None:
+        """Once every row is there: set the references that had to wait for theirs."""
+        if self.forward and self.alive and self.session.execute(self.writer.update()) < self.alive:
             self._explain_missing()
 
     def delete(self) -> None:
@@ -178,14 +190,14 @@ class _Work:
     # --- helpers
 
     @property
-    def _shape(self) -> wire.Shape:
+    def _shape(self) -> Shape:
         return self.batch.shapes[self.section.table]
 
-    def _count(self, query: sa.Select[tuple[int]]) -> int:
+    def _count(self, query: sa.Select[*tuple[Any, ...]]) -> int:
         count: int = self.session.query(query)[0][0]
         return count
 
-    def _keep(self, table: sa.TableClause, query: sa.Select[tuple[object, ...]]) -> None:
+    def _keep(self, table: sa.TableClause, query: sa.Select[*tuple[Any, ...]]) -> None:
         self.session.database.keep(self.session, table.name, query)
 
     def _chain(self) -> None:
@@ -196,19 +208,14 @@ class _Work:
         )
         found = net.chains(events)
         staging = self.writer.staging
-        statement = (
-            sa.update(staging).values(chain=sa.bindparam("row")).where(staging.c.seq == sa.bindparam("change"))
-        )
+        statement = sa.update(staging).values(chain=sa.bindparam("row")).where(staging.c.seq == sa.bindparam("change"))
         self.session.many(statement, [{"change": seq, "row": row} for seq, row in found.items()])
         self.writer = self._writer(staging, chained=True)
 
-    def _insert(self, *, again: bool) -> int:
-        """Insert what is new; ``again`` while rows of the same table wait for each other."""
-        done = more = self.session.execute(self.writer.insert())
-        while again and more and done < self.alive:
-            more = self.session.execute(self.writer.insert())
-            done += more
-        return done
+    def _insert_in_rounds(self) -> None:
+        """Insert what is new, again and again while rows of the same table wait for each other."""
+        while self.session.execute(self.writer.insert()):
+            pass
 
     def _rename(self) -> None:
         self._keep(self.writer.moved, self.writer.keep_moves())
@@ -240,7 +247,9 @@ class _Work:
 def _target(described: Mapping[str, Table], table: str, column: str) -> Target:
     found = described[table].column(column) if column else None
     if column and found is None:
-        raise SchemaMismatch(f"the target's table {table!r} has no column {column!r}", hint="add it there, or exclude it")
+        raise SchemaMismatch(
+            f"the target's table {table!r} has no column {column!r}", hint="add it there, or exclude it"
+        )
     return Target(
         table=table,
         column=column,

@@ -119,13 +119,15 @@ def install(database: Database, config: Config, *, include_existing: bool) -> li
         report = []
         for capture in captures:
             change, digest = registered.get(capture.name, ("", ""))
-            current = digest == capture.digest and found.get(capture.change) == database.events
+            current = digest == capture.digest and found.get(capture.change, set()) == database.events
             if not current:
                 _replace(session, capture, change, shapes)
             captured = include_existing and not current
             report.append(_report(session, capture, change, current=current, captured=captured))
         for name in set(shapes) - {c.name for c in captures} - set(registered):
-            session.run("captured_add", table_name=name, change_table=None, shape=encode_shape(shapes[name]).decode(), digest="")
+            session.run(
+                "captured_add", table_name=name, change_table=None, shape=encode_shape(shapes[name]).decode(), digest=""
+            )
         return report
 
 
@@ -158,7 +160,7 @@ def _report(session: Session, capture: Capture, change: str, *, current: bool, c
 
 
 def _shape_text(session: Session, name: str) -> str:
-    return next(shape for table, _, shape, _ in session.run("captured") if table == name)
+    return next(str(shape) for table, _, shape, _ in session.run("captured") if table == name)
 
 
 def _quoted(session: Session, name: str) -> str:
@@ -252,8 +254,10 @@ def check_current(session: Session, config: Config) -> None:
         change, digest = registered.get(capture.name, ("", ""))
         if digest != capture.digest:
             why = "has changed since its triggers were installed" if change else "has no triggers yet"
-            raise ConfigError(f"table {capture.name!r} or its configuration {why}", hint="run cdc-sync install-triggers")
-        if found.get(change) != session.database.events:
+            raise ConfigError(
+                f"table {capture.name!r} or its configuration {why}", hint="run cdc-sync install-triggers"
+            )
+        if found.get(change, set()) != session.database.events:
             raise ConfigError(
                 f"triggers of table {capture.name!r} are missing or disabled", hint="run cdc-sync install-triggers"
             )

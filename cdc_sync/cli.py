@@ -105,7 +105,9 @@ def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> No
                 click.echo(capture.release_script(session))
             return
         discarded = capture.uninstall(database, discard=discard)
-    click.echo("Nothing of cdc-sync is left in the database." + (f" {discarded} changes were lost." if discarded else ""))
+    click.echo(
+        "Nothing of cdc-sync is left in the database." + (f" {discarded} changes were lost." if discarded else "")
+    )
 
 
 @main.command()

@@ -90,7 +90,8 @@ class _Reader:
         name = _string(entry, "name", "[node]")
         if not _NODE_NAME.fullmatch(name):
             raise ConfigError(
-                f"[node] name {name!r} cannot be used", hint="use letters, digits, dots, dashes and underscores, 63 at most"
+                f"[node] name {name!r} cannot be used",
+                hint="use letters, digits, dots, dashes and underscores, 63 at most",
             )
         return Node(name=name, database=self._url(_string(entry, "database", "[node]"), "[node] database"))
 
@@ -103,7 +104,9 @@ class _Reader:
             raise ConfigError(f"table {name!r} has no key", hint='add its natural key: key = ["column", ...]')
         both = sorted(set(key) & set(exclude))
         if both:
-            raise ConfigError(f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one")
+            raise ConfigError(
+                f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one"
+            )
         return SyncedTable(name=name, key=key, exclude=exclude)
 
     def _destination(self, entry: Mapping[str, Any], number: int) -> Destination:
@@ -136,7 +139,9 @@ def _known(entry: Mapping[str, Any], names: Sequence[str], place: str) -> None:
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = document.get(name)
     if not isinstance(section, dict):
-        raise ConfigError(f"the file has no section [{name}]", hint=f'add [{name}] with name = "..." and database = "..."')
+        raise ConfigError(
+            f"the file has no section [{name}]", hint=f'add [{name}] with name = "..." and database = "..."'
+        )
     return section
 
 

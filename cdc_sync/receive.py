@@ -74,6 +74,4 @@ def _store(session: Session, header: Header, sealed: Sealed, parts: Iterable[byt
         count += 1
     if count < len(header.parts):
         raise RejectedBatch("a batch arrived without all of its parts", hint="have the batch sent again")
-    session.run(
-        "position_stored", origin=header.node, epoch=header.epoch, stored=header.number, digest=sealed.digest
-    )
+    session.run("position_stored", origin=header.node, epoch=header.epoch, stored=header.number, digest=sealed.digest)

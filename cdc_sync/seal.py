@@ -40,17 +40,16 @@ def seal(database: Database, key: Ed25519PrivateKey, sealed_at: str) -> Header |
 
     ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
     """
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
-        with database.begin(Mode.SNAPSHOT) as snapshot:
-            source = capture.source(snapshot)
-            content = _read(snapshot, source, spool)
-            if not content.parts:
-                return None
-            last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
-            header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
-            database.store_parts(snapshot, header.number, content.data())
-            with database.sealing(snapshot) as session:
-                _store(session, header, chain.seal(header, key), content, source)
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool, database.begin(Mode.SNAPSHOT) as snapshot:
+        source = capture.source(snapshot)
+        content = _read(snapshot, source, spool)
+        if not content.parts:
+            return None
+        last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
+        header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
+        database.store_parts(snapshot, header.number, content.data())
+        with database.sealing(snapshot) as session:
+            _store(session, header, chain.seal(header, key), content, source)
     database.tidy_changes(list(source.changes.values()))
     return header
 
@@ -83,7 +82,7 @@ def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[s
 
 
 def _counts(session: Session, change: str) -> dict[str, int]:
-    return dict(session.run("change_counts", {"change": change}, change_table=change))  # type: ignore[arg-type]
+    return dict(session.run("change_counts", {"change": change}, change_table=change))
 
 
 def _header(session: Session, content: Content, number: int, previous: bytes, sealed_at: str) -> Header:

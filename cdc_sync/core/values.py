@@ -34,13 +34,14 @@ def _unescape(value: bytes) -> bytes:
 
 def to_storage(kind: Kind) -> Callable[[bytes], Storage]:
     """How PostgreSQL's text of a value of this kind becomes a SQLite value."""
-    return {
+    readers: dict[Kind, Callable[[bytes], Storage]] = {
         Kind.BOOLEAN: lambda text: int(text == b"t"),
         Kind.INTEGER: int,
         Kind.FLOAT: _float,
         Kind.NUMERIC: _numeric,
         Kind.BYTES: lambda text: bytes.fromhex(text[2:].decode()),
-    }.get(kind, bytes.decode)
+    }
+    return readers.get(kind, bytes.decode)
 
 
 def _float(text: bytes) -> float:

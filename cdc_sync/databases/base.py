@@ -85,12 +85,12 @@ class Session:
             with self.database.translated():
                 self._plain(statement)
 
-    def execute(self, statement: sa.Executable | sa.Select[Any]) -> int:
+    def execute(self, statement: sa.UpdateBase) -> int:
         """Run a generated statement; returns how many rows it touched."""
         with self.database.translated():
             return self._plain(self.database.compile(statement)).rowcount
 
-    def query(self, statement: sa.Executable | sa.Select[Any]) -> list[tuple[Any, ...]]:
+    def query(self, statement: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Run a generated query."""
         with self.database.translated():
             return [tuple(row) for row in self._plain(self.database.compile(statement))]
@@ -173,10 +173,9 @@ class Database(ABC):
     def text(self, name: str) -> str:
         return sqlfiles.read(self.kind, name)
 
-    def compile(self, statement: sa.Executable | sa.Select[Any]) -> str:
+    def compile(self, statement: sa.ClauseElement) -> str:
         """A generated statement as text; constants stand in it literally (they are ours, never a row's)."""
-        compiled = statement.compile(dialect=self.rendering, compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
-        return str(compiled)
+        return str(statement.compile(dialect=self.rendering, compile_kwargs={"literal_binds": True}))
 
     @property
     @abstractmethod
@@ -235,7 +234,7 @@ class Database(ABC):
         """The condition for changes that this seal takes."""
 
     @abstractmethod
-    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
+    def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
         """The query's rows, encoded in this database's own way, in chunks of some 2 MiB."""
 
     encoding: ClassVar[Encoding]
@@ -265,7 +264,7 @@ class Database(ABC):
         """An empty staging table that lives as long as the transaction; columns are (name, declared type)."""
 
     @abstractmethod
-    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+    def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
         """Keep a query's rows in a temporary table that lives as long as the transaction."""
 
     @abstractmethod
@@ -298,7 +297,7 @@ def constant(value: str | int) -> sa.ColumnElement[Any]:
 
 def selectable(schema: str | None, name: str, columns: Sequence[str]) -> sa.TableClause:
     """A table to select from and write to, every name quoted whatever it looks like."""
-    quoted = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
+    quoted: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
     return sa.table(
         sa.quoted_name(name, quote=True), *quoted, schema=sa.quoted_name(schema, quote=True) if schema else None
     )

@@ -72,7 +72,7 @@ class PostgreSQL(Database):
     kind = "postgresql"
     encoding = "copy"
     events = frozenset({"insert", "update", "delete", "key", "truncate"})
-    _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")
+    _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
     @property
     def rendering(self) -> sa.Dialect:
@@ -98,7 +98,9 @@ class PostgreSQL(Database):
             what = diag.message_primary
         places = (("table", diag.table_name), ("column", diag.column_name), ("constraint", diag.constraint_name))
         where = ", ".join(f"{label} {name!r}" for label, name in places if name)
-        message = f"{self} refused a statement: {what}" + (f" ({where})" if where else "") + (f" [{code}]" if code else "")
+        message = (
+            f"{self} refused a statement: {what}" + (f" ({where})" if where else "") + (f" [{code}]" if code else "")
+        )
         if code == "25006":
             return ConfigError(message, hint="the database is read-only; name its writable server in the URL")
         if code == "42501":
@@ -177,8 +179,12 @@ class PostgreSQL(Database):
     def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return sa.true()
 
-    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
-        with self._raw(), session.driver.cursor() as cursor, cursor.copy(f"copy ({self.compile(query)}) to stdout") as copy:
+    def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
+        with (
+            self._raw(),
+            session.driver.cursor() as cursor,
+            cursor.copy(f"copy ({self.compile(query)}) to stdout") as copy,
+        ):
             lines: list[bytes] = []
             size = 0
             for line in copy:
@@ -215,7 +221,7 @@ class PostgreSQL(Database):
         session.script(f"create temporary table {sqlfiles.quote(name)} ({definitions}) on commit drop")
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
-    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+    def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
         session.script(f"create temporary table {sqlfiles.quote(name)} on commit drop as {self.compile(query)}")
 
     def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

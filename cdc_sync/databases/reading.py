@@ -47,7 +47,7 @@ class Reader:
         self.upto = upto
         self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
 
-    def changes(self, name: str, *, keyed: bool) -> sa.Select[Any]:
+    def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
         shape, change = self.source.shapes[name], self.source.change(name)
         rows: sa.FromClause = change
@@ -89,7 +89,7 @@ class Reader:
             if isinstance(step, Plain):
                 leaves.append(parent.c[step.column])
             else:
-                rows, found = self._follow(rows, parent.c, step.reference)
+                rows, found = self._follow(rows, dict(parent.c), step.reference)
                 leaves += found
         return rows, leaves
 
@@ -113,7 +113,7 @@ class Reader:
         parent = self.source.tables[reference.table].alias()
         wanted = [values[column] for column in reference.columns]
         rows = rows.outerjoin(parent, _equal(parent, reference.target, wanted))
-        rows, leaves = self._key_before(rows, parent.c, self.source.shapes[reference.table])
+        rows, leaves = self._key_before(rows, dict(parent.c), self.source.shapes[reference.table])
         if origin is None:
             return rows, leaves
         kept = origin.alias()
@@ -178,9 +178,7 @@ class Reader:
         )
 
 
-def _equal(
-    table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]
-) -> sa.ColumnElement[bool]:
+def _equal(table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]) -> sa.ColumnElement[bool]:
     return sa.and_(*(table.c[column] == value for column, value in zip(columns, values, strict=True)))
 
 
@@ -192,5 +190,3 @@ def pointed_at(shapes: Shapes) -> set[tuple[str, tuple[str, ...]]]:
         for step in steps(shape)
         if not isinstance(step, Plain)
     }
-
-

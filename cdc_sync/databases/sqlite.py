@@ -199,7 +199,7 @@ class SQLite(Database):
         seq = change.c["cdc_sync_seq"]
         return sa.and_(seq > sealed, seq <= constant(upto))
 
-    def read_rows(self, session: Session, query: sa.Select[Any]) -> Iterator[Chunk]:
+    def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
         with self._raw():
             cursor = session.driver.execute(self.compile(query))
             count = 100
@@ -242,7 +242,7 @@ class SQLite(Database):
         session.script(f"create temporary table {sqlfiles.quote(name)} ({sqlfiles.columns(c for c, _ in columns)})")
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
-    def keep(self, session: Session, name: str, query: sa.Select[Any]) -> None:
+    def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
         session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
         session.script(f"create temporary table {sqlfiles.quote(name)} as {self.compile(query)}")
 

@@ -25,6 +25,7 @@ class Writer:
     """Builds the statements that apply one table's staged changes.
 
     ``targets`` and ``described`` hold every table of the batch on the target; ``staging`` is this table's staging table;
+    ``forward`` are the references to tables that are written later, or at the same time (itself);
     ``chained`` says that rows changed the columns that tell them apart, so that staged rows carry the number of their
     chain; ``scratch`` is the name that temporary tables begin with.
     """
@@ -38,6 +39,7 @@ class Writer:
     staging: sa.TableClause
     chained: bool
     scratch: str
+    forward: tuple[Reference, ...]
 
     @property
     def target(self) -> sa.TableClause:
@@ -62,7 +64,10 @@ class Writer:
     @cached_property
     def moved(self) -> sa.TableClause:
         """Where renamed rows are to go: locator and the new values of the key columns."""
-        names = (*(f"l{i}" for i in range(len(self.locator))), *(f"n{i}" for i in range(len(self.shapes[self.name].key))))
+        names = (
+            *(f"l{i}" for i in range(len(self.locator))),
+            *(f"n{i}" for i in range(len(self.shapes[self.name].key))),
+        )
         return sa.table(f"{self.scratch}moved", *(sa.column(c) for c in names))
 
     @cached_property
@@ -73,13 +78,13 @@ class Writer:
 
     # --- what happened to whom
 
-    def identities(self) -> sa.Select[Any]:
+    def identities(self) -> sa.Select[*tuple[Any, ...]]:
         """seq, op, identity and identity before a key change, of every staged change in order."""
         own = [self.staging.c[self.layout.value(column.column)] for column in self.layout.was]
         was = [self.staging.c[column.name] for column in self.layout.was]
         return sa.select(self.staging.c.seq, self.staging.c.op, *own, *was).order_by(self.staging.c.seq)
 
-    def moves(self) -> sa.Select[Any]:
+    def moves(self) -> sa.Select[*tuple[Any, ...]]:
         """How many key changes changed a row's identity."""
         differs = [
             self.staging.c[self.layout.value(column.column)].is_distinct_from(self.staging.c[column.name])
@@ -87,7 +92,7 @@ class Writer:
         ]
         return sa.select(sa.func.count()).where(self.staging.c.op == constant("K"), sa.or_(*differs))
 
-    def keep_fates(self) -> sa.Select[Any]:
+    def keep_fates(self) -> sa.Select[*tuple[Any, ...]]:
         """For every row that lived before the batch and was deleted or renamed in it: its last change, and its old key."""
         lives = self._lives().cte("lives")
         spans = (
@@ -106,7 +111,7 @@ class Writer:
         born = first.c.op == constant("I")
         return sa.select(last.c.seq, last.c.op, *old).select_from(rows).where(sa.not_(born))
 
-    def _lives(self) -> sa.Select[Any]:
+    def _lives(self) -> sa.Select[*tuple[Any, ...]]:
         """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""
         row = self._row_columns(self.staging)
         deaths = sa.func.sum(sa.case((self.staging.c.op == constant("D"), constant(1)), else_=constant(0)))
@@ -123,7 +128,7 @@ class Writer:
             return [staging.c.chain]
         return [staging.c[self.layout.value(column)] for column in self.shapes[self.name].identity]
 
-    def repeated(self) -> sa.Select[Any]:
+    def repeated(self) -> sa.Select[*tuple[Any, ...]]:
         """One row if any row of the table changed more than once."""
         row = self._row_columns(self.staging)
         return sa.select(constant(1)).select_from(self.staging).group_by(*row).having(sa.func.count() > 1).limit(1)
@@ -131,15 +136,20 @@ class Writer:
     def drop_superseded(self) -> sa.Delete:
         """Leave only the last image of each row that lives after the batch."""
         later = self.staging.alias()
-        same = [mine == theirs for mine, theirs in zip(self._row_columns(self.staging), self._row_columns(later), strict=True)]
+        same = [
+            mine == theirs
+            for mine, theirs in zip(self._row_columns(self.staging), self._row_columns(later), strict=True)
+        ]
         again = sa.select(constant(1)).where(*same, later.c.seq > self.staging.c.seq).exists()
         return sa.delete(self.staging).where(sa.or_(self.staging.c.op == constant("D"), again))
 
     # --- finding rows
 
-    def keep_marks(self) -> sa.Select[Any]:
+    def keep_marks(self) -> sa.Select[*tuple[Any, ...]]:
         """The target's rows behind the fates, found before anything is written, when all old keys still hold."""
-        rows, found = self._find(self.fate, self.name, iter([self.fate.c[c.name] for c in self.layout.old]), outer=False)
+        rows, found = self._find(
+            self.fate, self.name, iter([self.fate.c[c.name] for c in self.layout.old]), outer=False
+        )
         locator = [found.c[column].label(f"l{i}") for i, column in enumerate(self.locator)]
         return sa.select(self.fate.c.seq, self.fate.c.op, *locator).select_from(rows)
 
@@ -159,19 +169,32 @@ class Writer:
         return rows.join(found, sa.and_(*conditions), isouter=outer), found
 
     def resolved(self) -> sa.Subquery:
-        """The staged rows with every column as the target needs it (``c0``...), and ``whole``: all parents are there."""
+        """The staged rows with every column as the target needs it (``c0``...).
+
+        ``whole``: all parents are there; ``ready``: those are there without which the row cannot be inserted.
+        """
         shape, staged = self.shapes[self.name], self.staging
         rows: sa.FromClause = staged
         values: dict[str, Expression] = {c.column: staged.c[c.name] for c in self.layout.values}
         whole: list[sa.ColumnElement[bool]] = []
+        ready: list[sa.ColumnElement[bool]] = []
         for reference, leaves in zip(shape.references, self.layout.parents, strict=True):
             rows, parent = self._find(rows, reference.table, iter([staged.c[c.name] for c in leaves]), outer=True)
             empty = sa.or_(*(staged.c[self.layout.value(column)].is_(None) for column in reference.columns))
-            whole.append(sa.or_(empty, parent.c[reference.target[0]].is_not(None)))
+            there = sa.or_(empty, parent.c[reference.target[0]].is_not(None))
+            whole.append(there)
+            if not self._can_wait(reference):
+                ready.append(there)
             values |= self._pointing(reference, parent, empty, values)
         columns = [values[column].label(f"c{i}") for i, column in enumerate(shape.names)]
-        complete = sa.case((sa.and_(sa.true(), *whole), constant(1)), else_=constant(0))
-        return sa.select(staged.c.seq, *columns, complete.label("whole")).select_from(rows).subquery("resolved")
+        flags = [_flag(whole).label("whole"), _flag(ready).label("ready")]
+        return sa.select(staged.c.seq, *columns, *flags).select_from(rows).subquery("resolved")
+
+    def _can_wait(self, reference: Reference) -> bool:
+        """Whether a row may be inserted without this parent, and be given it once all rows are there."""
+        described = self.described[self.name]
+        nullable = {column.name for column in described.columns if column.nullable}
+        return reference in self.forward and nullable.issuperset(reference.columns)
 
     def _pointing(
         self, reference: Reference, parent: sa.FromClause, empty: Expression, values: Mapping[str, Expression]
@@ -195,7 +218,7 @@ class Writer:
 
     # --- writing
 
-    def keep_moves(self) -> sa.Select[Any]:
+    def keep_moves(self) -> sa.Select[*tuple[Any, ...]]:
         """Rows of the target that get another key, with the key that they get."""
         resolved = self.resolved()
         key = [self._column(resolved, c).label(f"n{i}") for i, c in enumerate(self.shapes[self.name].key)]
@@ -203,12 +226,10 @@ class Writer:
         rows = self.mark.join(resolved, resolved.c.seq == self.mark.c.seq).join(
             self.target, self._located(self.target, self.mark)
         )
-        changed = [
-            self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key
-        ]
+        changed = [self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key]
         return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.whole == constant(1))
 
-    def keep_way(self, column: str | None) -> sa.Select[Any]:
+    def keep_way(self, column: str | None) -> sa.Select[*tuple[Any, ...]]:
         """Rows at a key that a renamed row is to get: their locator, whether the batch owns them, and a spare value."""
         key = self.shapes[self.name].key
         at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
@@ -230,7 +251,7 @@ class Writer:
         lowest = sa.select(sa.func.min(other.c[described.name])).select_from(other).scalar_subquery()
         return self.database.spare(described, lowest, sa.func.row_number().over())
 
-    def strangers(self) -> sa.Select[Any]:
+    def strangers(self) -> sa.Select[*tuple[Any, ...]]:
         """How many rows stand in the way that the batch does not own."""
         return sa.select(sa.func.count()).select_from(self.way).where(self.way.c.owned == constant(0))
 
@@ -275,7 +296,7 @@ class Writer:
         resolved, there = self.resolved(), self.target.alias()
         missing = sa.not_(sa.select(constant(1)).select_from(there).where(self._same_key(there, resolved)).exists())
         rows = sa.select(*(self._column(resolved, c) for c in self._written)).where(
-            missing, resolved.c.whole == constant(1)
+            missing, resolved.c.ready == constant(1)
         )
         return sa.insert(self.target).from_select([self.target.c[c] for c in self._written], rows)
 
@@ -290,12 +311,12 @@ class Writer:
         taken = sa.select(constant(1)).select_from(resolved).where(self._same_key(self.target, resolved))
         return statement.where(sa.not_(taken.exists()))
 
-    def orphans(self) -> sa.Select[Any]:
+    def orphans(self) -> sa.Select[*tuple[Any, ...]]:
         """How many staged rows point at a parent that the target does not have."""
         resolved = self.resolved()
         return sa.select(sa.func.count()).select_from(resolved).where(resolved.c.whole == constant(0))
 
-    def keyless(self) -> sa.Select[Any]:
+    def keyless(self) -> sa.Select[*tuple[Any, ...]]:
         """How many staged rows have no value in a column of their key."""
         key = [self.staging.c[self.layout.value(c)].is_(None) for c in self.shapes[self.name].key]
         return sa.select(sa.func.count()).select_from(self.staging).where(sa.or_(*key))
@@ -311,6 +332,10 @@ class Writer:
         """Whether the column is the target's primary key and nothing more: then no update touches it."""
         shape = self.shapes[self.name]
         return column in self.locator and column not in shape.key and owner(shape, column) is None
+
+
+def _flag(conditions: Sequence[sa.ColumnElement[bool]]) -> Expression:
+    return sa.case((sa.and_(sa.true(), *conditions), constant(1)), else_=constant(0))
 
 
 def staged_like(layout: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str, str]]:
