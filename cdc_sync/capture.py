@@ -13,7 +13,7 @@ from cdc_sync.core.change import Shapes, Table, watched
 from cdc_sync.core.wire import decode_shape, encode_shape
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.databases.reading import Source
-from cdc_sync.errors import CdcSyncError, ConfigError
+from cdc_sync.errors import CdcSyncError, ConfigError, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ def wanted(session: Session, config: Config) -> tuple[Shapes, list[Capture]]:
         raise ConfigError("the configuration names no tables", hint="add [[tables]] with name and key")
     described = describe(session, [table.name for table in config.tables])
     entries = [plan.Wanted(name=t.name, key=t.key, exclude=t.exclude) for t in config.tables]
+    plan.check_names(entries, described, [name for (name,) in session.run("tables")])
     shapes = plan.shapes(entries, described)
     return shapes, [_capture(session.database, described[t.name], shapes, t.name) for t in config.tables]
 
@@ -223,7 +224,7 @@ def uninstall(database: Database, *, discard: bool) -> int:
         waiting = unsent(session)
         if waiting and not discard:
             raise CdcSyncError(
-                f"{waiting} changes have not been applied at every destination yet",
+                f"{counted(waiting, 'change')} not yet applied at every destination yet",
                 hint="run cdc-sync replicate --once first, or give --discard to lose them",
             )
         for change, _ in _registered(session).values():

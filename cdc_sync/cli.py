@@ -70,7 +70,7 @@ def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool
     Example: cdc-sync install-triggers --dry-run > review.sql
     """
     settings = config.load(config_path)
-    with databases.connect(settings.node.database) as database:
+    with databases.connect(settings.node.database, settings.folder) as database:
         if dry_run:
             with database.begin(Mode.READ) as session:
                 click.echo(capture.install_script(session, settings))
@@ -99,7 +99,7 @@ def _existing(table: capture.Installed) -> str:
 def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> None:
     """Remove the triggers and everything else of cdc-sync. Refuses while changes wait to be sent."""
     settings = config.load(config_path)
-    with databases.connect(settings.node.database) as database:
+    with databases.connect(settings.node.database, settings.folder) as database:
         if dry_run:
             with database.begin(Mode.READ) as session:
                 click.echo(capture.release_script(session))
@@ -168,7 +168,7 @@ def _progress() -> Iterator[ship.Progress]:
 def status(context: click.Context, config_path: Path, *, as_json: bool) -> None:
     """Say what waits: changes to seal, batches to deliver, batches to apply."""
     settings = config.load(config_path)
-    with databases.connect(settings.node.database) as database:
+    with databases.connect(settings.node.database, settings.folder) as database:
         report = node_status.status(database, settings)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))

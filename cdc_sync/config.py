@@ -13,7 +13,6 @@ from cdc_sync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_FILE_URL = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,12 @@ class Config:
     @property
     def key_path(self) -> Path:
         """The device key: outside the database, so that a copied database is not a copied node."""
-        return self.path.parent / f"{self.node.name}.key"
+        return self.folder / f"{self.node.name}.key"
+
+    @property
+    def folder(self) -> Path:
+        """Relative paths in the file start here."""
+        return self.path.parent
 
 
 def load(path: Path) -> Config:
@@ -116,16 +120,14 @@ class _Reader:
         return Destination(name=name, url=self._url(_string(entry, "url", place), f"destination {name!r}"))
 
     def _url(self, url: str, place: str) -> str:
-        """Fill in ``${VARIABLE}`` and make a relative file path relative to this file."""
+        """Fill in ``${VARIABLE}``."""
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in os.environ:
                 raise ConfigError(f"{place}: the environment has no variable {match[1]}", hint=f"export {match[1]}=...")
             return os.environ[match[1]]
 
-        filled = _VARIABLE.sub(value, url)
-        file = _FILE_URL.fullmatch(filled)
-        return file[1] + str(self.path.parent / file[2]) if file else filled
+        return _VARIABLE.sub(value, url)
 
 
 def _known(entry: Mapping[str, Any], names: Sequence[str], place: str) -> None:

@@ -59,3 +59,8 @@ class Deferred(CdcSyncError):
     """Nothing failed, but something waits for what will come."""
 
     exit_code = 3
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 change``, ``2 changes``: for messages."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

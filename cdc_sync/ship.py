@@ -15,7 +15,7 @@ from cdc_sync.core import plan
 from cdc_sync.core.chain import Position
 from cdc_sync.core.wire import Sealed, decode_header
 from cdc_sync.databases import Database, Mode
-from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
+from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.transports import Receipt
 from cdc_sync.transports.direct import Direct
 
@@ -78,7 +78,7 @@ class Replicator:
     @contextmanager
     def running(self) -> Iterator["Replicator"]:
         """Open the node's database and keep other replicators away from it."""
-        with databases.connect(self.config.node.database) as self.source:
+        with databases.connect(self.config.node.database, self.config.folder) as self.source:
             self._check_source()
             self.key: Ed25519PrivateKey = identity.load(self.config.key_path)
             with identity.exclusive(self.config.key_path), self.source.exclusive():
@@ -123,7 +123,7 @@ class Replicator:
 
     @contextmanager
     def _open(self, destination: Destination) -> Iterator[Direct]:
-        target = databases.connect(destination.url)
+        target = databases.connect(destination.url, self.config.folder)
         try:
             if destination.name not in self.checked:
                 self._check_target(target, destination)
@@ -144,7 +144,7 @@ class Replicator:
                 )
             described = target.describe(session, sorted(self.shapes))
         captured = [table.name for table in self.config.tables]
-        plan.check_target(self.shapes, captured, described, f"destination {destination.name!r}")
+        plan.check_target(self.shapes, captured, described, f"destination {destination.name!r}", target)
 
     def _deliver(self, destination: Destination) -> Receipt:
         with self._open(destination) as transport:
@@ -216,7 +216,9 @@ def run(config: Config, progress: Progress, stop: threading.Event, report: Calla
             try:
                 replicator.round()
                 wait = POLL
-            except (Unreachable, DatabaseError) as error:
+            except CdcSyncError as error:
+                if isinstance(error, ConfigError) and not isinstance(error, Unreachable):
+                    raise
                 report(error)
                 wait = min(wait * 2, LONGEST_WAIT)
             stop.wait(wait)

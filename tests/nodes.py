@@ -118,7 +118,7 @@ def _toml(value: str | list[str]) -> str:
 
 def install(config: Config, *, include_existing: bool = False) -> None:
     """What ``cdc-sync install-triggers`` does."""
-    with databases.connect(config.node.database) as database:
+    with databases.connect(config.node.database, config.folder) as database:
         capture.install(database, config, include_existing=include_existing)
 
 
@@ -129,7 +129,7 @@ def replicate(config: Config) -> list[ship.Delivered]:
 
 def status(config: Config) -> node_status.Status:
     """What ``cdc-sync status`` reports."""
-    with databases.connect(config.node.database) as database:
+    with databases.connect(config.node.database, config.folder) as database:
         return node_status.status(database, config)
 
 

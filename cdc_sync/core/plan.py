@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, leaves, owner, steps
@@ -18,10 +19,19 @@ class Wanted:
     exclude: tuple[str, ...]
 
 
+def check_names(wanted: Sequence[Wanted], described: Mapping[str, Table], existing: Sequence[str]) -> None:
+    """Raise ConfigError for a table that the database does not have, with the nearest one that it has."""
+    missing = next((entry.name for entry in wanted if entry.name not in described), None)
+    if missing is not None:
+        near = difflib.get_close_matches(missing, existing, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "it has " + (", ".join(existing[:10]) or "no tables")
+        raise ConfigError(f"the database has no table {missing!r}", hint=hint)
+
+
 def shapes(wanted: Sequence[Wanted], described: Mapping[str, Table]) -> Shapes:
     """The shapes of the configured tables and of every parent that a reference leads to.
 
-    Raises ConfigError for a missing table or column, and for a reference that cannot be followed.
+    Raises ConfigError for a missing column, and for a reference that cannot be followed.
     """
     made = {entry.name: _shape(entry, described) for entry in wanted}
     pending = [reference for shape in made.values() for reference in shape.references]
@@ -43,12 +53,7 @@ def parents(described: Mapping[str, Table]) -> set[str]:
 
 
 def _shape(entry: Wanted, described: Mapping[str, Table]) -> Shape:
-    table = described.get(entry.name)
-    if table is None:
-        near = difflib.get_close_matches(entry.name, described, n=1)
-        raise ConfigError(
-            f"the database has no table {entry.name!r}", hint=f"did you mean {near[0]!r}?" if near else "check its name"
-        )
+    table = described[entry.name]
     for column in (*entry.key, *entry.exclude):
         if table.column(column) is None:
             near = difflib.get_close_matches(column, table.names, n=1)
@@ -120,18 +125,30 @@ def _reachable(names: Iterable[str], made: Shapes) -> list[str]:
     return sorted(found)
 
 
-def check_target(wanted: Shapes, captured: Iterable[str], described: Mapping[str, Table], where: str) -> None:
+class Remedies(Protocol):
+    """What to type in the target to mend it; each database says it in its own words."""
+
+    def add_unique(self, table: str, columns: Sequence[str]) -> str: ...
+
+    def set_not_null(self, table: str, column: str) -> str: ...
+
+    def hand_out_numbers(self, table: str, column: str) -> str: ...
+
+
+def check_target(
+    wanted: Shapes, captured: Iterable[str], described: Mapping[str, Table], where: str, remedies: Remedies
+) -> None:
     """Raise SchemaMismatch, naming what to add, unless the target can take rows of these shapes."""
     for name, shape in wanted.items():
         table = described.get(name)
         if table is None:
             raise SchemaMismatch(f"{where} has no table {name!r}", hint="create it there, with the same columns")
-        _check_key(shape, table, where)
+        _check_key(shape, table, where, remedies)
     for name in captured:
-        _check_columns(wanted[name], described[name], where)
+        _check_columns(wanted[name], described[name], where, remedies)
 
 
-def _check_key(shape: Shape, table: Table, where: str) -> None:
+def _check_key(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
     needed = _key_columns(shape)
     missing = next((c for c in needed if table.column(c) is None), None)
     if missing is not None:
@@ -140,13 +157,13 @@ def _check_key(shape: Shape, table: Table, where: str) -> None:
         listed = ", ".join(f'"{column}"' for column in needed)
         raise SchemaMismatch(
             f"{where}: table {shape.name!r} has no unique constraint on its key ({listed})",
-            hint=f'alter table "{shape.name}" add unique ({listed}), or create unique index on "{shape.name}" ({listed})',
+            hint=remedies.add_unique(shape.name, needed),
         )
     nullable = next((c.name for c in table.columns if c.name in needed and c.nullable), None)
     if nullable is not None:
         raise SchemaMismatch(
             f"{where}: key column {nullable!r} of table {shape.name!r} may be null",
-            hint=f'alter table "{shape.name}" alter column "{nullable}" set not null',
+            hint=remedies.set_not_null(shape.name, nullable),
         )
 
 
@@ -157,7 +174,7 @@ def _key_columns(shape: Shape) -> list[str]:
     return columns
 
 
-def _check_columns(shape: Shape, table: Table, where: str) -> None:
+def _check_columns(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
     for field in shape.fields:
         if table.column(field.name) is None:
             raise SchemaMismatch(
@@ -174,7 +191,7 @@ def _check_columns(shape: Shape, table: Table, where: str) -> None:
         if _needs_own_number(column.name, shape, table):
             raise SchemaMismatch(
                 f"{where}: primary key {column.name!r} of table {shape.name!r} hands out no numbers of its own",
-                hint=f'alter table "{shape.name}" alter column "{column.name}" add generated by default as identity',
+                hint=remedies.hand_out_numbers(shape.name, column.name),
             )
 
 

@@ -1,6 +1,7 @@
 """One module per database behind one protocol. A database's name appears only in its own module and SQL folder."""
 
 from importlib import import_module
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
@@ -18,8 +19,11 @@ def names() -> list[str]:
     return sorted(_MODULES)
 
 
-def connect(url: str) -> Database:
-    """The database behind a SQLAlchemy URL. Nothing is connected to yet; raises ConfigError for a URL of no use."""
+def connect(url: str, folder: Path = Path()) -> Database:
+    """The database behind a SQLAlchemy URL; a relative file path in it starts at ``folder``.
+
+    Nothing is connected to yet. Raises ConfigError for a URL of no use.
+    """
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
@@ -29,5 +33,5 @@ def connect(url: str) -> Database:
     kind = parsed.get_backend_name()
     if kind not in _MODULES:
         raise ConfigError(f"no database is known by the name {kind!r}", hint="known are " + ", ".join(names()))
-    opened: Database = import_module(_MODULES[kind]).open_url(parsed)
+    opened: Database = import_module(_MODULES[kind]).open_url(parsed, folder)
     return opened

@@ -170,6 +170,18 @@ class Database(ABC):
 
     connection_hint: ClassVar[str] = "check the URL, and that the server is running and lets you in"
 
+    def add_unique(self, table: str, columns: Sequence[str]) -> str:
+        """What to type for a unique key, as a hint."""
+        return f"create unique index on {sqlfiles.quote(table)} ({sqlfiles.columns(columns)})"
+
+    @abstractmethod
+    def set_not_null(self, table: str, column: str) -> str:
+        """What to type so that a column may not be null, as a hint."""
+
+    @abstractmethod
+    def hand_out_numbers(self, table: str, column: str) -> str:
+        """What to type so that a primary key hands out numbers of its own, as a hint."""
+
     def text(self, name: str) -> str:
         return sqlfiles.read(self.kind, name)
 

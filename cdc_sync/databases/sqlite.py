@@ -54,9 +54,9 @@ _KINDS = (
 )
 
 
-def open_url(url: sa.URL) -> Database:
+def open_url(url: sa.URL, folder: Path) -> Database:
     """The database in the URL's file, which must exist: a misspelt name must not make an empty database."""
-    path = Path(url.database or "")
+    path = folder / (url.database or "")
     if not url.database or not path.is_file():
         raise ConfigError(f"there is no database file {url.database or ''!r}", hint="check the path in the URL")
     location = f"file:{percent(str(path.resolve()))}?mode=rw"
@@ -119,6 +119,16 @@ class SQLite(Database):
             yield
         except sqlite3.Error as error:
             raise self._translated(error) from None
+
+    def add_unique(self, table: str, columns: Sequence[str]) -> str:
+        name = sqlfiles.quote(f"{table}_key")
+        return f"create unique index {name} on {sqlfiles.quote(table)} ({sqlfiles.columns(columns)})"
+
+    def set_not_null(self, table: str, column: str) -> str:
+        return f"rebuild table {sqlfiles.quote(table)} with {sqlfiles.quote(column)} declared not null"
+
+    def hand_out_numbers(self, table: str, column: str) -> str:
+        return f"rebuild table {sqlfiles.quote(table)} with {sqlfiles.quote(column)} integer primary key"
 
     def reason(self, error: DBAPIError) -> str:
         return str(error.orig)
@@ -299,7 +309,7 @@ def _kind(declared: str) -> Kind:
 
 def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[list[values.Storage]]:
     converters = [
-        values.to_storage(Kind.TEXT if target.kind is Kind.TEXT else column.kind)
+        values.to_storage(Kind.TEXT if target.column and target.kind is Kind.TEXT else column.kind)
         for column, target in zip(columns, targets, strict=True)
     ]
     for line in data.splitlines():

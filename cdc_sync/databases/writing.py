@@ -171,23 +171,24 @@ class Writer:
     def resolved(self) -> sa.Subquery:
         """The staged rows with every column as the target needs it (``c0``...).
 
-        ``whole``: all parents are there; ``ready``: those are there without which the row cannot be inserted.
+        ``whole``: all parents are there; ``ready``: those without which the row cannot be inserted; ``named``: those
+        that the row's key runs through.
         """
         shape, staged = self.shapes[self.name], self.staging
         rows: sa.FromClause = staged
         values: dict[str, Expression] = {c.column: staged.c[c.name] for c in self.layout.values}
-        whole: list[sa.ColumnElement[bool]] = []
-        ready: list[sa.ColumnElement[bool]] = []
+        there: dict[Reference, sa.ColumnElement[bool]] = {}
         for reference, leaves in zip(shape.references, self.layout.parents, strict=True):
             rows, parent = self._find(rows, reference.table, iter([staged.c[c.name] for c in leaves]), outer=True)
             empty = sa.or_(*(staged.c[self.layout.value(column)].is_(None) for column in reference.columns))
-            there = sa.or_(empty, parent.c[reference.target[0]].is_not(None))
-            whole.append(there)
-            if not self._can_wait(reference):
-                ready.append(there)
+            there[reference] = sa.or_(empty, parent.c[reference.target[0]].is_not(None))
             values |= self._pointing(reference, parent, empty, values)
         columns = [values[column].label(f"c{i}") for i, column in enumerate(shape.names)]
-        flags = [_flag(whole).label("whole"), _flag(ready).label("ready")]
+        flags = [
+            _flag(list(there.values())).label("whole"),
+            _flag([flag for reference, flag in there.items() if not self._can_wait(reference)]).label("ready"),
+            _flag([flag for r, flag in there.items() if not set(r.columns).isdisjoint(shape.key)]).label("named"),
+        ]
         return sa.select(staged.c.seq, *columns, *flags).select_from(rows).subquery("resolved")
 
     def _can_wait(self, reference: Reference) -> bool:
@@ -227,7 +228,7 @@ class Writer:
             self.target, self._located(self.target, self.mark)
         )
         changed = [self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key]
-        return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.whole == constant(1))
+        return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.named == constant(1))
 
     def keep_way(self, column: str | None) -> sa.Select[*tuple[Any, ...]]:
         """Rows at a key that a renamed row is to get: their locator, whether the batch owns them, and a spare value."""

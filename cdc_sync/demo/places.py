@@ -50,15 +50,16 @@ class Place:
 
     name: str
     url: str
+    folder: Path
 
     def run(self, script: str) -> None:
         """Run ``sql/demo/<script>.sql``, all or nothing."""
-        with databases.connect(self.url) as database, database.begin(Mode.WRITE) as session:
+        with databases.connect(self.url, self.folder) as database, database.begin(Mode.WRITE) as session:
             session.script(sqlfiles.read("demo", script))
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of ``sql/demo/<query>.sql``."""
-        with databases.connect(self.url) as database, database.begin(Mode.READ) as session:
+        with databases.connect(self.url, self.folder) as database, database.begin(Mode.READ) as session:
             return [tuple(row) for row in session.connection.exec_driver_sql(sqlfiles.read("demo", query))]
 
     def rows(self) -> list[Row]:
@@ -78,7 +79,7 @@ class Laptop(Place):
 
     def install(self) -> None:
         """What ``cdc-sync install-triggers`` does."""
-        with databases.connect(self.url) as database:
+        with databases.connect(self.url, self.folder) as database:
             capture.install(database, self.config, include_existing=False)
 
     def replicate(self) -> None:
@@ -138,7 +139,7 @@ def build(folder: Path) -> World:
     for name in (*LAPTOPS, SERVER):
         (folder / f"{name}.db").touch()
     laptops = tuple(_laptop(folder, name) for name in LAPTOPS)
-    server = Place(name=SERVER, url=laptops[0].config.destinations[0].url)
+    server = Place(name=SERVER, url=laptops[0].config.destinations[0].url, folder=folder)
     for place in (*laptops, server):
         place.run("schema")
     server.run("server_before")
@@ -149,4 +150,4 @@ def _laptop(folder: Path, name: str) -> Laptop:
     path = folder / f"{name}.toml"
     path.write_text(_TOML.format(laptop=name, server=SERVER), encoding="utf-8")
     settings = config.load(path)
-    return Laptop(name=name, url=settings.node.database, config=settings)
+    return Laptop(name=name, url=settings.node.database, folder=folder, config=settings)

@@ -20,6 +20,9 @@ KEY_ONLY, JSON = "key only", "row_to_json"
 
 TARGETS = {"bulk insert": "at most 0.5", "bulk update": "at most 0.5", "bulk delete": "at most 0.8"}
 
+TAKES = 3
+"""Bulk statements of a kind in a round. The fastest counts: what else runs on the machine only ever adds."""
+
 SINGLES = 2_000
 """Statements of the single-row workloads."""
 
@@ -111,7 +114,10 @@ def measure(server: sa.URL, rows: int, repeats: int) -> Section:
             _round(writers, rows, repeat, samples)
     return Section(
         title="Capture on PostgreSQL: the writer's time per row",
-        note=f"Bulk: one statement of {rows:,} rows. Single: median of {SINGLES:,} prepared autocommitted statements.",
+        note=(
+            f"Bulk: one statement of {rows:,} rows, best of {TAKES} a round. "
+            f"Single: median of {SINGLES:,} prepared autocommitted statements."
+        ),
         figures=figures(samples, (KEY_ONLY, JSON), TARGETS),
     )
 
@@ -128,20 +134,28 @@ def _writers(server: sa.URL, stack: ExitStack) -> Writers:
 
 
 def _round(writers: Writers, rows: int, repeat: int, samples: Samples) -> None:
-    for writer in writers.values():
-        writer.clear("t")
-        writer.clear_log()
-    writers[NONE].connection.execute("checkpoint")
     order = rotated(list(writers), repeat)
-    for workload in TARGETS:
-        for name in order:
-            writers[name].clear_log()
-            samples.add(workload, name, writers[name].bulk(workload, rows) * 1e6 / rows)
+    writers[NONE].connection.execute("checkpoint")
+    takes = [_bulks(writers, order, rows) for _ in range(TAKES)]
+    for workload, name in takes[0]:
+        samples.add(workload, name, min(take[workload, name] for take in takes) * 1e6 / rows)
     ids = range(1, SINGLES + 1)
     for name, times in _singles(writers, order, SINGLE_INSERT, list(table.rows(1, SINGLES))).items():
         samples.add("single insert", name, median(times) * 1e6)
     for name, times in _singles(writers, order, SINGLE_UPDATE, [(i,) for i in ids]).items():
         samples.add("single update", name, median(times) * 1e6)
+
+
+def _bulks(writers: Writers, order: list[str], rows: int) -> dict[tuple[str, str], float]:
+    """Seconds by workload and variant; leaves empty tables."""
+    spent = {}
+    for name in order:
+        writers[name].clear("t")
+    for workload in TARGETS:
+        for name in order:
+            writers[name].clear_log()
+            spent[workload, name] = writers[name].bulk(workload, rows)
+    return spent
 
 
 def _singles(

@@ -14,7 +14,7 @@ from tests.benchmarks.report import Section
 
 JSON = "json_array"
 
-NEW = ", ".join(f"new.{column}" for column in table.COLUMNS)
+NEW, OLD = (", ".join(f"{image}.{column}" for column in table.COLUMNS) for image in ("new", "old"))
 
 JSON_TRIGGERS = f"""
 create table delta (seq integer primary key, op, captured_at, payload);
@@ -25,10 +25,10 @@ create trigger capture_update after update on t begin
     insert into delta (op, captured_at, payload) values ('U', julianday('now'), json_array({NEW}));
 end;
 create trigger capture_delete after delete on t begin
-    insert into delta (op, captured_at, payload) values ('D', julianday('now'), json_array(old.id));
+    insert into delta (op, captured_at, payload) values ('D', julianday('now'), json_array({OLD}));
 end;
 """
-"""No check for key changes and no mute: less than a replicator needs."""
+"""Whole rows, as row_to_json has them; no check for key changes and no mute: less than a replicator needs."""
 
 
 def measure(rows: int, repeats: int) -> Section:

@@ -23,7 +23,7 @@ def configured(folder: Path, source: str, destination: str = "") -> Path:
 def install(path: Path) -> str:
     """Install the triggers; returns the name of the change table, within our schema or behind our prefix."""
     settings = config.load(path)
-    with databases.connect(settings.node.database) as database:
+    with databases.connect(settings.node.database, settings.folder) as database:
         capture.install(database, settings, include_existing=False)
         with database.begin(databases.Mode.READ) as session:
             return capture.source(session).changes["t"]

@@ -262,8 +262,8 @@ def _check_renames(shop: Shop, config: Config) -> None:
         assert sorted(after[table].values()) == sorted(before[table].values()), f"{table}: the server's ids changed"
     assert after["artist"][("AC-DC",)] == before["artist"][("AC/DC",)]
     assert after["album"]["Accept", "Let There Be Rock"] == before["album"]["AC/DC", "Let There Be Rock"]
-    track = "For Those About To Rock (We Salute You)"
-    old, new = ("AC/DC", track, track, 343719), ("AC-DC", track, f"{track} (remastered)", 343719)
+    album, track = "For Those About To Rock We Salute You", "For Those About To Rock (We Salute You)"
+    old, new = ("AC/DC", album, track, 343719), ("AC-DC", album, f"{track} (remastered)", 343719)
     assert after["track"][new] == before["track"][old]
 
 

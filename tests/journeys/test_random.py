@@ -158,7 +158,7 @@ def _run(
             end.run(plan.ddl(end.kind))
     shift_ids(theirs, plans)
     settings = write_config(folder, ours, theirs, plans)
-    with databases.connect(settings.node.database) as node:
+    with databases.connect(settings.node.database, settings.folder) as node:
         capture.install(node, settings, include_existing=False)
     for transaction in transactions:
         ours.transact(transaction)
