@@ -1,5 +1,6 @@
 """The fifth room: stored batches become rows of the server's tables, each batch in one transaction with its position."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, parents_first, steps
 from cdc_sync.core.layout import layout
 from cdc_sync.core.wire import Header, Part, Section
-from cdc_sync.databases import Database, Mode, PartRows, Session, Target
+from cdc_sync.databases import Database, Mode, PartRows, Session, Target, sqlfiles
 from cdc_sync.databases.writing import Writer, staged_like
-from cdc_sync.errors import CdcSyncError, Deferred, RejectedBatch, SchemaMismatch
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch
 from cdc_sync.receive import locked_position
+
+log = logging.getLogger("cdc_sync")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +41,10 @@ def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
         place = {"origin": origin, "epoch": epoch, "number": here.applied + 1}
         header = wire.decode_header(bytes(session.run("inbox_header", **place)[0][0]))
         session.run("prepare_apply")
-        session.run("mute")
-        _Batch(session, header).apply()
+        with database.muted(session):
+            _Batch(session, header).apply()
         session.run("inbox_done", **place)
         session.run("position_applied", origin=origin, epoch=epoch, applied=header.number)
-        session.run("unmute")
         return Applied(number=header.number, rows=header.rows)
 
 
@@ -168,13 +170,13 @@ class _Work:
             self._insert_in_rounds()
             return
         if self.section.counts.get("I", 0) * 2 > self.alive:
-            done = self.session.execute(self.writer.insert())
+            done = self._insert()
             if done < self.alive:
                 done = self.session.execute(self.writer.update())
         else:
             done = self.session.execute(self.writer.update())
             if done < self.alive:
-                done += self.session.execute(self.writer.insert())
+                done += self._insert()
         if done < self.alive:
             self._explain_missing()
 
@@ -212,24 +214,52 @@ class _Work:
         self.session.many(statement, [{"change": seq, "row": row} for seq, row in found.items()])
         self.writer = self._writer(staging, chained=True)
 
+    def _insert(self) -> int:
+        table = self.batch.described[self.section.table]
+        columns = sqlfiles.columns(self.writer.written)
+        rows = self.session.database.compile(self.writer.new_rows())
+        holes = {"table": sqlfiles.quote(table.schema, table.name), "columns": columns, "rows": rows}
+        return self.session.touch("insert_rows", holes)
+
     def _insert_in_rounds(self) -> None:
         """Insert what is new, again and again while rows of the same table wait for each other."""
-        while self.session.execute(self.writer.insert()):
+        while self._insert():
             pass
 
     def _rename(self) -> None:
         self._keep(self.writer.moved, self.writer.keep_moves())
-        plain = next((step.column for step in steps(self._shape) if isinstance(step, Plain)), None)
-        self._keep(self.writer.way, self.writer.keep_way(plain))
-        if self._count(self.writer.strangers()):
+        self._keep(self.writer.way, self.writer.keep_way())
+        count, strangers = self.session.query(self.writer.in_the_way())[0]
+        if strangers:
             raise CdcSyncError(
                 f"conflict update_exists in table {self.section.table!r}: "
                 "a row was given a key under which the target has another row already",
                 hint="give one of the two rows another key; the batch waits and nothing is lost",
             )
-        for statement in [self.writer.remove()] if plain is None else self.writer.park(plain):
-            self.session.execute(statement)
+        if count:
+            self._clear_the_way()
         self.session.execute(self.writer.rename())
+
+    def _clear_the_way(self) -> None:
+        """Park rows that will be renamed or deleted themselves; where no value to park them at is legal, delete them."""
+        for column, parking in self.writer.spares():
+            try:
+                with self.session.attempt():
+                    self._keep(self.writer.parked, parking)
+                    for statement in self.writer.park(column):
+                        self.session.execute(statement)
+            except DatabaseError as error:
+                log.debug("parking in column %s of table %s: %s", column, self.section.table, error)
+            else:
+                return
+        nameless = not any(isinstance(step, Plain) for step in steps(self._shape))
+        self.session.execute(self.writer.remove(living=nameless))
+        self._keep(self.writer.way, self.writer.keep_way())
+        if self.session.query(self.writer.in_the_way())[0][0]:
+            raise CdcSyncError(
+                f"table {self.section.table!r}: two rows change places, and no value is free to move one aside for that",
+                hint="do it at the target by hand, or through a third key in two rounds of replicate; the batch waits",
+            )
 
     def _explain_missing(self) -> None:
         orphans = self._count(self.writer.orphans())

@@ -56,7 +56,7 @@ def seal(database: Database, key: Ed25519PrivateKey, sealed_at: str) -> Header |
 
 def _read(session: Session, source: Source, spool: IO[bytes]) -> Content:
     names = sorted(source.changes)
-    upto = {name: session.run("change_last", {"change": source.changes[name]})[0][0] for name in names}
+    upto = {name: session.database.newest(session, source.changes[name]) for name in names}
     content = Content(spool, upto=upto)
     counts = {name: _counts(session, source.changes[name]) for name in names}
     content.sections = [Section(table=name, counts=counts[name]) for name in names if counts[name]]

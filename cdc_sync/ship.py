@@ -153,6 +153,7 @@ class Replicator:
             self._announce(receipt)
             for sealed, number, count in self._batches(receipt.stored):
                 transport.send(sealed, self._parts(number, count))
+            self._keep(destination, transport.receipt(self.config.node.name, self.epoch))
             receipt = transport.apply(self.config.node.name, self.epoch, self.progress.applied)
             self._keep(destination, receipt)
             return receipt

@@ -37,7 +37,8 @@ class Column:
     """A column as its database describes it.
 
     ``declared`` is the database's own type, without a domain around it; ``supplied`` means that the database
-    fills the column when an insert leaves it out (default, identity, rowid).
+    fills the column when an insert leaves it out (default, identity, rowid), ``always`` that it takes no other value
+    unless it is told to (identity always).
     """
 
     name: str
@@ -46,6 +47,7 @@ class Column:
     nullable: bool = True
     generated: bool = False
     supplied: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,8 @@ class Shape:
     """A synced table as a batch describes it, whichever database it came from.
 
     ``identity`` are the columns that tell rows apart at the source (its primary key, or else the natural key);
-    ``key`` is the natural key; ``references`` are the foreign keys that are rewritten on the target.
+    ``key`` is the natural key; ``references`` are the foreign keys that are rewritten on the target; ``after`` are the
+    parents whose natural key the table holds itself: nothing to rewrite, but they are written first all the same.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Shape:
     identity: tuple[str, ...]
     key: tuple[str, ...]
     references: tuple[Reference, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

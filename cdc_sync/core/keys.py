@@ -73,8 +73,9 @@ def parents_first(shapes: Shapes) -> list[str]:
         if name in ordered or name in visiting:
             return
         visiting.add(name)
-        for reference in shapes[name].references:
-            visit(reference.table)
+        for parent in (*(reference.table for reference in shapes[name].references), *shapes[name].after):
+            if parent in shapes:
+                visit(parent)
         ordered.append(name)
 
     for name in sorted(shapes):

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
@@ -105,7 +105,8 @@ def _handed_out(table: Table) -> bool:
 def _without_global_references(shape: Shape, made: Shapes) -> Shape:
     """Leave out references to a parent's own natural key where that is plain: such values mean the same everywhere."""
     kept = tuple(r for r in shape.references if not _is_global(r, made[r.table]))
-    return Shape(name=shape.name, fields=shape.fields, identity=shape.identity, key=shape.key, references=kept)
+    after = tuple(sorted({r.table for r in shape.references if _is_global(r, made[r.table])} - {shape.name}))
+    return replace(shape, references=kept, after=after)
 
 
 def _is_global(reference: Reference, parent: Shape) -> bool:

@@ -14,6 +14,7 @@ Storage = None | int | float | str | bytes
 
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_TO_ESCAPE = re.compile(r"[\\\t\n\r]")
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -66,6 +67,17 @@ def _numeric(text: bytes) -> Storage:
     return float(exact)
 
 
+def check_number(text: str) -> None:
+    """Raise Unholdable for text that a numeric SQLite column would silently turn into another number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return
+    exact = text.lstrip("-").isdecimal() and str(int(text)) == text and abs(int(text)) < 2**63
+    if not exact and repr(number) != text:
+        raise Unholdable("text that SQLite would take for a number and change")
+
+
 def to_copy(kind: Kind) -> Callable[[Storage], str]:
     """How a SQLite value becomes COPY text for a PostgreSQL column of this kind."""
     number = _integer_text if kind is Kind.INTEGER else _float_text
@@ -74,7 +86,7 @@ def to_copy(kind: Kind) -> Callable[[Storage], str]:
         if value is None:
             return "\\N"
         if isinstance(value, str):
-            return _text(value)
+            return _text(value, kind)
         if isinstance(value, bytes):
             return _bytes(value, kind)
         return number(value) if isinstance(value, float) else str(value)
@@ -82,10 +94,12 @@ def to_copy(kind: Kind) -> Callable[[Storage], str]:
     return convert
 
 
-def _text(value: str) -> str:
+def _text(value: str, kind: Kind) -> str:
+    if kind is Kind.BYTES:
+        raise Unholdable("text in a column of kind bytes")
     if "\0" in value:
         raise Unholdable("text with a NUL character, which PostgreSQL cannot store")
-    return value.translate(_SPECIAL)
+    return value.translate(_SPECIAL) if _TO_ESCAPE.search(value) else value
 
 
 def _bytes(value: bytes, kind: Kind) -> str:

@@ -90,6 +90,18 @@ class Session:
         with self.database.translated():
             return self._plain(self.database.compile(statement)).rowcount
 
+    def touch(self, name: str, holes: Mapping[str, str]) -> int:
+        """Run a ``.sql`` file of one statement; returns how many rows it touched."""
+        (statement,) = self.database.statements(sqlfiles.fill(self.database.text(name), holes))
+        with self.database.translated():
+            return self._plain(statement).rowcount
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A savepoint: where the block raises, nothing of it is left, and the transaction goes on."""
+        with self.connection.begin_nested():
+            yield
+
     def query(self, statement: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Run a generated query."""
         with self.database.translated():
@@ -135,7 +147,7 @@ class Database(ABC):
 
     @contextmanager
     def begin(self, mode: Mode) -> Iterator[Session]:
-        """A transaction that commits at the end of the block, or rolls back on any exception."""
+        """A transaction that commits at the end of the block (one to read just ends), or rolls back on any exception."""
         with self._connected() as connection:
             connection = connection.execution_options(**self.options(mode))
             with self.translated():
@@ -146,7 +158,10 @@ class Database(ABC):
                 transaction.rollback()
                 raise
             with self.translated():
-                transaction.commit()
+                if mode is Mode.READ:
+                    transaction.rollback()
+                else:
+                    transaction.commit()
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
@@ -272,6 +287,14 @@ class Database(ABC):
         """After the seal: give the space of sealed changes back without making a writer wait."""
 
     @abstractmethod
+    def muted(self, session: Session) -> AbstractContextManager[None]:
+        """Within the block, which ends with the transaction, our triggers capture nothing of what the session writes."""
+
+    @abstractmethod
+    def newest(self, session: Session, change: str) -> int:
+        """How far a seal reads in a change table: the newest seq, where the snapshot alone does not say it."""
+
+    @abstractmethod
     def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
         """An empty staging table that lives as long as the transaction; columns are (name, declared type)."""
 
@@ -280,10 +303,12 @@ class Database(ABC):
         """Keep a query's rows in a temporary table that lives as long as the transaction."""
 
     @abstractmethod
-    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """The n-th of many values for the column that no row has, to park rows at for the rest of the transaction.
+    def spares(
+        self, column: Column, value: sa.ColumnElement[Any], rows: sa.FromClause, n: sa.ColumnElement[Any]
+    ) -> list[sa.ColumnElement[Any]]:
+        """Expressions for the n-th of many values that no row has in the column, likely ones first.
 
-        ``lowest`` is the lowest value there is in the column. Raises ConfigError for a type without such values.
+        ``value`` is the column in ``rows``, which are all rows of the table. Empty for a type without such values.
         """
 
     @abstractmethod

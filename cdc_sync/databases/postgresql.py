@@ -210,6 +210,15 @@ class PostgreSQL(Database):
     def sealing(self, snapshot: Session) -> Iterator[Session]:
         yield snapshot
 
+    @contextmanager
+    def muted(self, session: Session) -> Iterator[None]:
+        session.run("mute")
+        yield
+        session.run("unmute")
+
+    def newest(self, session: Session, change: str) -> int:  # noqa: ARG002
+        return 0
+
     def clear_changes(self, session: Session, change: str, upto: int) -> None:  # noqa: ARG002
         session.run("change_clear", {"change": change})
 
@@ -228,32 +237,56 @@ class PostgreSQL(Database):
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
     def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
-        session.script(f"create temporary table {sqlfiles.quote(name)} on commit drop as {self.compile(query)}")
+        quoted = sqlfiles.quote(name)
+        session.script(f"set local client_min_messages = warning; drop table if exists pg_temp.{quoted}")
+        session.script(f"create temporary table {quoted} on commit drop as {self.compile(query)}")
 
-    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    def spares(
+        self, column: Column, value: sa.ColumnElement[Any], rows: sa.FromClause, n: sa.ColumnElement[Any]
+    ) -> list[sa.ColumnElement[Any]]:
         if column.kind in (Kind.INTEGER, Kind.NUMERIC, Kind.FLOAT):
-            return lowest - n
+            finite: sa.ColumnElement[Any] = sa.literal_column("cast('Infinity' as float8)")
+            highest, lowest = _ends(value, rows, sa.and_(value < finite, value > -finite))
+            return [highest + n, lowest - n]
         if column.kind in (Kind.DATE, Kind.TIMESTAMP):
-            return lowest - n * sa.text("interval '1 day'")
+            day: sa.ColumnElement[Any] = sa.literal_column("interval '1 day'")
+            highest, lowest = _ends(value, rows, sa.func.isfinite(value))
+            return [highest + n * day, lowest - n * day]
         if column.kind is Kind.UUID:
-            return sa.func.gen_random_uuid()
+            return [sa.func.gen_random_uuid()]
+        text = sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
         if column.kind is Kind.TEXT:
             length = _LENGTH.search(column.declared)
-            text = sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
-            return sa.func.left(text, int(length[1])) if length else text
-        raise ConfigError(
-            f"two rows cannot change places in key column {column.name!r}: no free value of type {column.declared} is known",
-            hint="use a key column of type text, number, date or uuid",
-        )
+            return [sa.func.left(text, int(length[1])) if length else text]
+        return [sa.func.convert_to(text, constant("UTF8"))] if column.kind is Kind.BYTES else []
 
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ) -> None:
         data = part.data if part.encoding == "copy" else _as_copy(part.data, targets)
         names = sqlfiles.columns(column.name for column in columns)
-        with self._raw(), session.driver.cursor() as cursor:
-            with cursor.copy(f"copy pg_temp.{sqlfiles.quote(staging)} ({names}) from stdin") as copy:
+        statement = f"copy pg_temp.{sqlfiles.quote(staging)} ({names}) from stdin"
+        try:
+            with session.driver.cursor() as cursor, cursor.copy(statement) as copy:
                 copy.write(data)
+        except psycopg.DataError as error:
+            self._explain_refusal(data, targets)
+            raise self._translated(error) from None
+        except psycopg.Error as error:
+            raise self._translated(error) from None
+
+    def _explain_refusal(self, data: bytes, targets: Sequence[Target]) -> None:
+        """Find the column that refused a value: the server names it only beside the value itself."""
+        rows = [values.split_line(line) for line in data.splitlines()]
+        with self.begin(Mode.READ) as session:
+            for i, target in enumerate(targets):
+                texts = [row[i].decode() for row in rows if row[i] is not None]  # type: ignore[union-attr]
+                if not session.run("input_valid", texts=texts, type=target.declared)[0][0]:
+                    raise DatabaseError(
+                        f"column {target.column!r} of table {target.table!r} cannot hold a value that arrived: "
+                        f"it is no {target.declared}",
+                        hint="correct the value at its source; the batch waits and nothing is lost",
+                    )
 
     def identity(self, session: Session) -> str:
         return str(session.run("identity")[0][0])
@@ -268,6 +301,14 @@ class PostgreSQL(Database):
             yield
 
 
+def _ends(
+    value: sa.ColumnElement[Any], rows: sa.FromClause, usable: sa.ColumnElement[bool]
+) -> list[sa.ColumnElement[Any]]:
+    """The highest and the lowest usable value there is."""
+    ends = (sa.func.max(value), sa.func.min(value))
+    return [sa.select(end).select_from(rows).where(usable).scalar_subquery() for end in ends]
+
+
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
@@ -280,7 +321,7 @@ def _grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ..
 
 
 def _column(row: tuple[Any, ...]) -> Column:
-    _, _, _, name, type_name, declared, required, generated, supplied = row
+    _, _, _, name, type_name, declared, required, generated, supplied, always = row
     return Column(
         name=name,
         kind=_KINDS.get(type_name, Kind.OTHER),
@@ -288,6 +329,7 @@ def _column(row: tuple[Any, ...]) -> Column:
         nullable=not required,
         generated=generated,
         supplied=supplied,
+        always=always,
     )
 
 

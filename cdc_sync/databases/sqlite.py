@@ -77,7 +77,7 @@ def open_url(url: sa.URL, folder: Path) -> Database:
 class SQLite(Database):
     kind = "sqlite"
     encoding = "rows"
-    events = frozenset({"insert", "update", "delete", "key"})
+    events = frozenset({"insert", "update", "delete"})
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
 
     @property
@@ -104,7 +104,12 @@ class SQLite(Database):
 
     def _translated(self, error: sqlite3.Error) -> CdcSyncError:
         code = getattr(error, "sqlite_errorname", "")
-        message = f"{self} refused a statement: {error}" + (f" [{code}]" if code else "")
+        if not code:
+            return DatabaseError(
+                f"{self} holds a value that cannot be read: text that is not UTF-8",
+                hint="find it with typeof() and hex(), and store it as a BLOB or as UTF-8",
+            )
+        message = f"{self} refused a statement: {error} [{code}]"
         if code.startswith("SQLITE_READONLY"):
             return ConfigError(message, hint="make the file and its folder writable for this user")
         if code in ("SQLITE_NOTADB", "SQLITE_CANTOPEN"):
@@ -176,7 +181,6 @@ class SQLite(Database):
             "watched": sqlfiles.columns(watched),
             "old": sqlfiles.columns(watched, "old."),
             "old_watched": sqlfiles.columns(old),
-            "moved": " or ".join(_differs(name) for name in shape.identity),
             "changed": " or ".join(_differs(name) for name in watched),
             **self.release_holes(change),
         }
@@ -232,6 +236,17 @@ class SQLite(Database):
         with self.begin(Mode.WRITE) as session:
             yield session
 
+    @contextmanager
+    def muted(self, session: Session) -> Iterator[None]:
+        changes = [change for _, change, _, _ in session.run("captured") if change]
+        before = {change: session.run("newest", {"change": change})[0][0] for change in changes}
+        yield
+        for change, seq in before.items():
+            session.run("unmute", {"change": change}, seq=seq)
+
+    def newest(self, session: Session, change: str) -> int:
+        return int(session.run("newest", {"change": change})[0][0])
+
     def clear_changes(self, session: Session, change: str, upto: int) -> None:
         session.run("change_clear", change_table=change, seq=upto)
 
@@ -256,10 +271,14 @@ class SQLite(Database):
         session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
         session.script(f"create temporary table {sqlfiles.quote(name)} as {self.compile(query)}")
 
-    def spare(self, column: Column, lowest: sa.ColumnElement[Any], n: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        if column.kind in (Kind.INTEGER, Kind.NUMERIC, Kind.FLOAT):
-            return lowest - n
-        return sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
+    def spares(
+        self, column: Column, value: sa.ColumnElement[Any], rows: sa.FromClause, n: sa.ColumnElement[Any]
+    ) -> list[sa.ColumnElement[Any]]:
+        text = sa.cast(n, sa.Text).concat(constant(uuid.uuid4().hex))
+        if column.kind not in (Kind.INTEGER, Kind.NUMERIC, Kind.FLOAT):
+            return [text]
+        ends = [sa.select(end).select_from(rows).scalar_subquery() for end in (sa.func.max(value), sa.func.min(value))]
+        return [ends[0] + n, ends[1] - n, text]
 
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
@@ -302,6 +321,14 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tuple
     return columns, primary_key
 
 
+def _is_numeric(declared: str) -> bool:
+    """Whether a column of this declaration turns text that looks like a number into one (datatype3.html, 3.1)."""
+    lower = declared.lower()
+    if "int" in lower:
+        return True
+    return bool(lower) and not any(part in lower for part in ("char", "clob", "text", "blob"))
+
+
 def _kind(declared: str) -> Kind:
     lower = declared.lower()
     return next((kind for part, kind in _KINDS if part in lower), Kind.OTHER if not lower else Kind.NUMERIC)
@@ -322,6 +349,8 @@ def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]
 def _converted(convert: Any, text: bytes, target: Target) -> values.Storage:
     try:
         converted: values.Storage = convert(text)
+        if isinstance(converted, str) and target.column and _is_numeric(target.declared):
+            values.check_number(converted)
     except values.Unholdable as error:
         raise DatabaseError(
             f"column {target.column!r} of table {target.table!r} cannot hold {error}",

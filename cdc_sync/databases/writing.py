@@ -73,8 +73,16 @@ class Writer:
     @cached_property
     def way(self) -> sa.TableClause:
         """Rows that stand in the way of renamed ones."""
-        names = (*(f"l{i}" for i in range(len(self.locator))), "owned", "spare")
-        return sa.table(f"{self.scratch}way", *(sa.column(c) for c in names))
+        return sa.table(f"{self.scratch}way", *(sa.column(c) for c in (*self._places, "op")))
+
+    @cached_property
+    def parked(self) -> sa.TableClause:
+        """Where they are moved for a while."""
+        return sa.table(f"{self.scratch}parked", *(sa.column(c) for c in (*self._places, "spare")))
+
+    @property
+    def _places(self) -> tuple[str, ...]:
+        return tuple(f"l{i}" for i in range(len(self.locator)))
 
     # --- what happened to whom
 
@@ -230,49 +238,45 @@ class Writer:
         changed = [self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key]
         return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.named == constant(1))
 
-    def keep_way(self, column: str | None) -> sa.Select[*tuple[Any, ...]]:
-        """Rows at a key that a renamed row is to get: their locator, whether the batch owns them, and a spare value."""
+    def keep_way(self) -> sa.Select[*tuple[Any, ...]]:
+        """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not our business)."""
         key = self.shapes[self.name].key
         at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
-        itself = self._located(self.target, self.moved)
-        ours = sa.select(constant(1)).select_from(self.mark).where(self._located(self.target, self.mark)).exists()
+        fate = sa.select(sa.func.min(self.mark.c.op)).where(self._located(self.target, self.mark)).scalar_subquery()
         locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
-        owned = sa.case((ours, constant(1)), else_=constant(0)).label("owned")
-        return (
-            sa.select(*locator, owned, self._spare(column).label("spare"))
-            .select_from(self.target.join(self.moved, at_key))
-            .where(sa.not_(itself))
-        )
+        rows = self.target.join(self.moved, at_key)
+        return sa.select(*locator, fate.label("op")).select_from(rows).where(sa.not_(self._located(self.target, self.moved)))
 
-    def _spare(self, column: str | None) -> Expression:
-        described = self.described[self.name].column(column) if column else None
-        if described is None:
-            return sa.null()
-        other = self.target.alias()
-        lowest = sa.select(sa.func.min(other.c[described.name])).select_from(other).scalar_subquery()
-        return self.database.spare(described, lowest, sa.func.row_number().over())
+    def in_the_way(self) -> sa.Select[*tuple[Any, ...]]:
+        """How many rows stand in the way, and how many of them the batch knows nothing about."""
+        return sa.select(sa.func.count(), sa.func.count() - sa.func.count(self.way.c.op)).select_from(self.way)
 
-    def strangers(self) -> sa.Select[*tuple[Any, ...]]:
-        """How many rows stand in the way that the batch does not own."""
-        return sa.select(sa.func.count()).select_from(self.way).where(self.way.c.owned == constant(0))
+    def spares(self) -> Iterator[tuple[str, sa.Select[*tuple[Any, ...]]]]:
+        """Ways to park the rows in the way: a plain key column, and their locators with a spare value for it each."""
+        for step in steps(self.shapes[self.name]):
+            described = self.described[self.name].column(step.column) if isinstance(step, Plain) else None
+            if described is None:
+                continue
+            other = self.target.alias()
+            n = sa.func.row_number().over()
+            locator = [self.way.c[f"l{i}"] for i in range(len(self.locator))]
+            for spare in self.database.spares(described, other.c[described.name], other, n):
+                yield described.name, sa.select(*locator, spare.label("spare")).select_from(self.way)
 
     def park(self, column: str) -> Iterator[sa.Update]:
         """Move rows out of the way, to keys of their own, and keep track of them where that changes their locator."""
         if column in self.locator:
             place = f"l{self.locator.index(column)}"
             for followed in (self.mark, self.moved):
-                same = [followed.c[f"l{i}"] == self.way.c[f"l{i}"] for i in range(len(self.locator))]
-                yield sa.update(followed).values({followed.c[place]: self.way.c.spare}).where(*same)
-        yield (
-            sa.update(self.target)
-            .values({self.target.c[column]: self.way.c.spare})
-            .where(self._located(self.target, self.way))
-        )
+                same = [followed.c[f"l{i}"] == self.parked.c[f"l{i}"] for i in range(len(self.locator))]
+                yield sa.update(followed).values({followed.c[place]: self.parked.c.spare}).where(*same)
+        here = self._located(self.target, self.parked)
+        yield sa.update(self.target).values({self.target.c[column]: self.parked.c.spare}).where(here)
 
-    def remove(self) -> sa.Delete:
-        """Delete the rows in the way; those that live on are inserted again."""
+    def remove(self, *, living: bool) -> sa.Delete:
+        """Delete the rows in the way; those that live on (``living``) will be inserted again."""
         here = sa.select(constant(1)).select_from(self.way).where(self._located(self.target, self.way))
-        return sa.delete(self.target).where(here.exists())
+        return sa.delete(self.target).where((here if living else here.where(self.way.c.op == constant("D"))).exists())
 
     def rename(self) -> sa.Update:
         key = self.shapes[self.name].key
@@ -285,21 +289,21 @@ class Writer:
     def update(self) -> sa.Update:
         """Bring the rows that exist up to date; their keys stay."""
         resolved, shape = self.resolved(), self.shapes[self.name]
-        changing = [c for c in self._written if c not in shape.key and not self._own(c)] or list(shape.key)
+        fixed = {column.name for column in self.described[self.name].columns if column.always}
+        changing = [c for c in self.written if c not in shape.key and c not in fixed and not self._own(c)]
+        changing = changing or list(shape.key)
         return (
             sa.update(self.target)
             .values({self.target.c[c]: self._column(resolved, c) for c in changing})
             .where(self._same_key(self.target, resolved), resolved.c.whole == constant(1))
         )
 
-    def insert(self) -> sa.Insert:
-        """Add the rows that do not exist."""
+    def new_rows(self) -> sa.Select[*tuple[Any, ...]]:
+        """The rows that do not exist yet, with the columns that ``written`` names."""
         resolved, there = self.resolved(), self.target.alias()
         missing = sa.not_(sa.select(constant(1)).select_from(there).where(self._same_key(there, resolved)).exists())
-        rows = sa.select(*(self._column(resolved, c) for c in self._written)).where(
-            missing, resolved.c.ready == constant(1)
-        )
-        return sa.insert(self.target).from_select([self.target.c[c] for c in self._written], rows)
+        columns = [self._column(resolved, c) for c in self.written]
+        return sa.select(*columns).where(missing, resolved.c.ready == constant(1))
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, unless a row that lives after it (``alive``: there are any) took one over."""
@@ -323,7 +327,7 @@ class Writer:
         return sa.select(sa.func.count()).select_from(self.staging).where(sa.or_(*key))
 
     @property
-    def _written(self) -> list[str]:
+    def written(self) -> list[str]:
         """The columns that an insert sets: all that travel, except a primary key that the target hands out itself."""
         table = self.described[self.name]
         supplied = {column.name for column in table.columns if column.supplied}

@@ -1,13 +1,14 @@
 -- The columns of tables. Domains are looked through: a change table must hold NULL where a domain may not.
 -- Enters: names (text[]), as written in the configuration; a name without schema is looked up on the search_path.
--- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied.
+-- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied, identity always.
 
 select asked.name, n.nspname, c.relname, a.attname,
        case when b.typcategory = 'A' then 'array' when b.typtype = 'e' then 'enum' else b.typname end,
        format_type(b.oid, case when t.typtype = 'd' then t.typtypmod else a.atttypmod end),
        a.attnotnull or (t.typtype = 'd' and t.typnotnull),
        a.attgenerated <> '',
-       a.attidentity <> '' or (a.atthasdef and a.attgenerated = '') or t.typdefault is not null
+       a.attidentity <> '' or (a.atthasdef and a.attgenerated = '') or t.typdefault is not null,
+       a.attidentity = 'a'
 from unnest(cast(:names as text[])) as asked (name)
 join pg_class c on c.oid = to_regclass(
     (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part))

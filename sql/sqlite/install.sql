@@ -8,9 +8,6 @@ create table if not exists cdc_sync_node (
     public_key blob not null
 );
 
--- Holds a row only inside an apply transaction, where no other writer can see it: the triggers then capture nothing.
-create table if not exists cdc_sync_mute (muted integer);
-
 -- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
 -- sealed: changes up to this seq are in a sealed batch; they are deleted afterwards, a few at a time.
 create table if not exists cdc_sync_captured (

@@ -3,6 +3,5 @@
 
 drop trigger if exists :"insert_trigger";
 drop trigger if exists :"update_trigger";
-drop trigger if exists :"key_trigger";
 drop trigger if exists :"delete_trigger";
 drop table if exists :"change";

@@ -1,7 +1,6 @@
 -- Enters: nothing. Leaves: no object of ours.
 
 drop table if exists cdc_sync_node;
-drop table if exists cdc_sync_mute;
 drop table if exists cdc_sync_captured;
 drop table if exists cdc_sync_outbox;
 drop table if exists cdc_sync_outbox_part;

@@ -27,7 +27,7 @@ SETTLE = 1.0
 
 ALONE, BESIDE = "alone", "beside the replicator"
 
-Write = Callable[[int], None]
+Write = Callable[[int], object]
 
 
 def measure(server: sa.URL, rows: int, repeats: int) -> Section:
@@ -125,4 +125,4 @@ def _sqlite_writer(url: str) -> Iterator[Write]:
 @contextmanager
 def _postgresql_writer(url: str) -> Iterator[Write]:
     with postgres.connected(sa.make_url(url)) as connection:
-        yield lambda i: connection.execute(table.INSERT_GENERATED, (i, i), prepare=True) and None
+        yield lambda i: connection.execute(table.INSERT_GENERATED, (i, i), prepare=True)

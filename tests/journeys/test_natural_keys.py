@@ -173,6 +173,42 @@ def test_a_global_primary_key_is_the_same_on_both_sides(start: Start, declared: 
     )
 
 
+@pytest.fixture(params=["dose", "intake"], ids=["child sorts first", "parent sorts first"])
+def drugs(request: pytest.FixtureRequest, start: Start) -> Journey:
+    """A primary key that is the natural key, may change, and takes its children along."""
+    child = request.param
+    schema = f"""
+    create table drug (code varchar(10) not null primary key, name text);
+    create table {child} (id {{pk}}, drug_code varchar(10) not null references drug (code) on update cascade,
+        day integer not null, mg integer, unique (drug_code, day));
+    """
+    own = f"insert into drug values ('own', 'own'); insert into {child} (id, drug_code, day) values (90, 'own', 1);"
+    shapes = Shape("drug", ("code",), ("name",)), Shape(child, ("drug_code", "day"), ("mg",))
+    journey = start(schema, {"drug": ["code"], child: ["drug_code", "day"]}, *shapes, server=own)
+    journey.arrive(
+        "insert into drug values ('a', 'A'), ('b', 'B')",
+        f"insert into {child} (id, drug_code, day, mg) values (1, 'a', 1, 10), (2, 'a', 2, 20), (3, 'b', 1, 30)",
+    )
+    return journey
+
+
+def test_a_renamed_global_primary_key_takes_its_children_along(drugs: Journey) -> None:
+    child = drugs.shapes[1].table
+    before = drugs.ids(child)
+    drugs.arrive("update drug set code = 'z', name = 'Z' where code = 'a'", f"update {child} set mg = 21 where id = 2")
+    after = drugs.ids(child)
+    assert (after["z", 1], after["z", 2], after["b", 1]) == (before["a", 1], before["a", 2], before["b", 1])
+    drugs.arrive(f"delete from {child}", "delete from drug")
+
+
+def test_global_primary_keys_with_children_can_change_places(drugs: Journey) -> None:
+    child = drugs.shapes[1].table
+    before = drugs.ids(child)
+    drugs.arrive(*(f"update drug set code = '{new}' where code = '{old}'" for old, new in ("ax", "ba", "xb")))
+    after = drugs.ids(child)
+    assert (after["b", 1], after["b", 2], after["a", 1]) == (before["a", 1], before["a", 2], before["b", 1])
+
+
 def test_a_junction_is_found_by_its_two_parents(start: Start) -> None:
     schema = """
     create table list (id {pk}, name varchar(20) not null unique);
