@@ -1,4 +1,4 @@
-"""The fifth room: stored batches become rows of the server's tables, each batch in one transaction with its position."""
+"""The fifth room: stored batches become rows of the server's tables, each in one transaction with its position."""
 
 import logging
 from collections import defaultdict
@@ -15,7 +15,7 @@ from cdc_sync.core.layout import layout
 from cdc_sync.core.wire import Header, Part, Section
 from cdc_sync.databases import Database, Mode, PartRows, Session, Target, sqlfiles
 from cdc_sync.databases.writing import Writer, staged_like
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch, counted
 from cdc_sync.receive import locked_position
 
 log = logging.getLogger("cdc_sync")
@@ -67,7 +67,7 @@ class _Batch:
         return described
 
     def apply(self) -> None:
-        """Find what is to be deleted or renamed while all old keys hold; then write parents first, delete children first."""
+        """Find what is deleted or renamed while all old keys hold; then write parents first, delete children first."""
         sections = sorted(self.header.sections, key=lambda section: self.order.index(section.table))
         work = [_Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(sections)]
         for item in work:
@@ -136,7 +136,7 @@ class _Work:
     # --- the four steps
 
     def stage(self) -> None:
-        """Load the rows; keep the fate of rows that lived before, then only the last image of those that live on."""
+        """Load the rows; keep the fate of those that lived before, and the last image of those that live on."""
         targets = self._targets()
         for number, part in self.batch.parts(self.section.table):
             rows = self.batch.unpacked(number, part)
@@ -241,7 +241,7 @@ class _Work:
         self.session.execute(self.writer.rename())
 
     def _clear_the_way(self) -> None:
-        """Park rows that will be renamed or deleted themselves; where no value to park them at is legal, delete them."""
+        """Park rows that will be renamed or deleted themselves; where no value for that is legal, delete them."""
         for column, parking in self.writer.spares():
             try:
                 with self.session.attempt():
@@ -257,7 +257,7 @@ class _Work:
         self._keep(self.writer.way, self.writer.keep_way())
         if self.session.query(self.writer.in_the_way())[0][0]:
             raise CdcSyncError(
-                f"table {self.section.table!r}: two rows change places, and no value is free to move one aside for that",
+                f"table {self.section.table!r}: two rows change places, and no value is free to move one aside",
                 hint="do it at the target by hand, or through a third key in two rounds of replicate; the batch waits",
             )
 
@@ -265,7 +265,7 @@ class _Work:
         orphans = self._count(self.writer.orphans())
         if orphans:
             raise Deferred(
-                f"table {self.section.table!r}: the parents of {orphans} rows have not arrived at {self.session.database}",
+                f"table {self.section.table!r}: parents of {counted(orphans, 'row')} are not at {self.session.database}",
                 hint="their batch waits and is applied once the parents are there",
             )
         raise CdcSyncError(

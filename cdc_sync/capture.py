@@ -28,7 +28,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What the installation did with one table. ``existing`` rows stood in it; ``state`` is new, renewed or unchanged."""
+    """What the installation did with one table: ``existing`` rows stood in it; ``state`` is new, renewed, unchanged."""
 
     table: str
     state: str

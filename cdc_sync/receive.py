@@ -52,7 +52,7 @@ def store(database: Database, sealed: Sealed, parts: Iterable[bytes]) -> Verdict
 
 
 def _registered_key(session: Session, header: Header, sealed: Sealed) -> bytes:
-    """Who reaches this inbox over a database connection has been let in by the database: its key is taken as it comes."""
+    """Who comes over a database connection was let in by the database: a new node's key is taken as it is."""
     session.run("peer_add", name=header.node, public_key=sealed.public_key)
     return bytes(session.run("peer", name=header.node)[0][0])
 

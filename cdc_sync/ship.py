@@ -167,7 +167,7 @@ class Replicator:
             rows = session.run("outbox_after", number=after)
         if rows and rows[0][0] > after + 1:
             raise CdcSyncError(
-                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the destination lost what it had",
+                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the destination has lost them",
                 hint="uninstall with --discard and install with --include-existing to send everything again",
             )
         for number, header, signature, _ in rows:
@@ -210,7 +210,7 @@ def drain(config: Config, progress: Progress) -> list[Delivered]:
 
 
 def run(config: Config, progress: Progress, stop: threading.Event, report: Callable[[CdcSyncError], None]) -> None:
-    """Go on until ``stop`` is set, after the batch in hand. Backs off from what fails; ends on what cannot mend itself."""
+    """Go on until ``stop`` is set. Backs off from what fails, and ends on what cannot mend itself."""
     with Replicator(config, progress).running() as replicator:
         wait = POLL
         while not stop.is_set():

@@ -1,5 +1,6 @@
 """A PostgreSQL server for the session, and the pairs of databases that most journeys run between."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -7,12 +8,26 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from tests import servers
 from tests.nodes import Side
 
 PAIRS = ("sqlite-sqlite", "sqlite-postgresql", "postgresql-sqlite", "postgresql-postgresql")
 Make = Callable[..., Side]
+
+settings.register_profile(
+    "fast",
+    settings.get_profile("default"),
+    max_examples=25,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("deep", settings.get_profile("fast"), max_examples=220)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,20 @@ class Side:
             raise
         self.connection.execute("commit")
 
+    def clear(self) -> None:
+        """An empty database again, much faster than another one: every table goes, ours and the application's."""
+        self.connection.rollback()
+        if self.kind == "postgresql":
+            self.run("drop schema if exists cdc_sync cascade; drop schema public cascade; create schema public")
+            return
+        self.run("pragma foreign_keys = off")
+        with self.transaction():
+            for (name,) in self.rows(
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            ):
+                self.run(f'drop table "{name}"')
+        self.run("pragma foreign_keys = on")
+
     def close(self) -> None:
         self.connection.close()
 

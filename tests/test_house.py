@@ -84,9 +84,13 @@ def test_both_databases_have_files_of_the_same_names() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "sql").rglob("*.sql")), ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "sql").rglob("*.sql")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_every_sql_file_says_what_enters_and_what_leaves(path: Path) -> None:
-    header = "".join(line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.startswith("--"))
+    header = "".join(
+        line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.startswith("--")
+    )
     assert "Enters" in header
     assert "eaves" in header
 

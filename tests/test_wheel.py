@@ -16,9 +16,13 @@ def test_the_built_wheel_works_in_a_bare_environment(tmp_path: Path) -> None:
     python = tmp_path / "bare" / "bin" / "python"
     run([python, "-m", "pip", "install", "--quiet", wheel], check=True, capture_output=True)
     script = tmp_path / "bare" / "bin" / "cdc-sync"
-    assert "install-triggers" in run([script, "--help"], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert (
+        "install-triggers" in run([script, "--help"], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    )
     demo = run([script, "demo"], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert "0 missing, 0 extra, 0 different" in demo.stdout
-    count = "from importlib.resources import files; print(len(list((files('cdc_sync') / 'sql' / 'postgresql').iterdir())))"
+    count = (
+        "from importlib.resources import files; print(len(list((files('cdc_sync') / 'sql' / 'postgresql').iterdir())))"
+    )
     listed = run([python, "-c", count], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert int(listed.stdout) == len(list((ROOT / "sql" / "postgresql").glob("*.sql")))

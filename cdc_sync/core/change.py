@@ -61,7 +61,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table as its database describes it. ``uniques`` holds whole, unconditional unique keys, primary key included."""
+    """A table as its database describes it. ``uniques``: unconditional unique keys, the primary key included."""
 
     name: str
     schema: str | None

@@ -186,7 +186,7 @@ def _check_columns(shape: Shape, table: Table, where: str, remedies: Remedies) -
         given = column.name in shape.names
         if not (given or column.nullable or column.supplied or column.generated):
             raise SchemaMismatch(
-                f"{where}: column {column.name!r} of table {shape.name!r} must not be null, and the source does not send it",
+                f"{where}: column {column.name!r} of table {shape.name!r} must not be null, and no value comes for it",
                 hint="give it a default there",
             )
         if _needs_own_number(column.name, shape, table):

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 from cdc_sync.core.change import Kind
+from cdc_sync.core.wire import NotUtf8
 
-Storage = None | int | float | str | bytes
+Storage = None | int | float | str | bytes | NotUtf8
 
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -89,6 +90,8 @@ def to_copy(kind: Kind) -> Callable[[Storage], str]:
             return _text(value, kind)
         if isinstance(value, bytes):
             return _bytes(value, kind)
+        if isinstance(value, NotUtf8):
+            raise Unholdable("text that is not UTF-8")
         return number(value) if isinstance(value, float) else str(value)
 
     return convert

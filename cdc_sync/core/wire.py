@@ -128,13 +128,40 @@ def decode_shape(data: bytes | str) -> Shape:
     return msgspec.json.decode(data, type=Shape)
 
 
+class NotUtf8:
+    """Text whose bytes are not UTF-8, which SQLite stores. Not a data class: msgspec would encode it as one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+_NOT_UTF8 = 1
+"""MessagePack extension type of ``NotUtf8``."""
+
+
+def _extend(value: Any) -> msgspec.msgpack.Ext:
+    if isinstance(value, NotUtf8):
+        return msgspec.msgpack.Ext(_NOT_UTF8, value.data)
+    raise TypeError(f"values of type {type(value).__name__} do not travel")
+
+
+def _extended(code: int, data: memoryview) -> NotUtf8:
+    if code != _NOT_UTF8:
+        raise RejectedBatch(f"a part of the batch holds values of an unknown kind ({code})", hint="upgrade cdc-sync")
+    return NotUtf8(bytes(data))
+
+
+_pack = msgspec.msgpack.Encoder(enc_hook=_extend).encode
+_unpack = msgspec.msgpack.Decoder(list[list[Any]], ext_hook=_extended).decode
+
+
 def pack_rows(rows: Sequence[Row]) -> bytes:
-    return msgspec.msgpack.encode(rows)
+    return _pack(rows)
 
 
 def unpack_rows(data: bytes) -> list[list[Any]]:
     try:
-        return msgspec.msgpack.decode(data, type=list[list[Any]])
+        return _unpack(data)
     except msgspec.MsgspecError as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
 

@@ -147,7 +147,7 @@ class Database(ABC):
 
     @contextmanager
     def begin(self, mode: Mode) -> Iterator[Session]:
-        """A transaction that commits at the end of the block (one to read just ends), or rolls back on any exception."""
+        """A transaction: commits at the end of the block (one to read just ends), rolls back on any exception."""
         with self._connected() as connection:
             connection = connection.execution_options(**self.options(mode))
             with self.translated():
@@ -288,7 +288,7 @@ class Database(ABC):
 
     @abstractmethod
     def muted(self, session: Session) -> AbstractContextManager[None]:
-        """Within the block, which ends with the transaction, our triggers capture nothing of what the session writes."""
+        """Within the block, which ends with the transaction, nothing that the session writes is captured."""
 
     @abstractmethod
     def newest(self, session: Session, change: str) -> int:
@@ -323,7 +323,7 @@ class Database(ABC):
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Be the only replicator of the node for as long as the block runs; raises CdcSyncError where another one is."""
+        """Be the only replicator of the node while the block runs; raises CdcSyncError where another one is."""
         yield
 
 

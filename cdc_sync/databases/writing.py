@@ -1,8 +1,8 @@
 """What an apply writes, as statements that every database understands.
 
-For one table: the staging table holds its changes (see ``core.layout``). They are reduced to the *fate* of each row that
-lived before the batch, and to the last image of each row that lives after it. Rows are found by natural key; the target's
-own primary keys stay, and references are set to them.
+For one table: the staging table holds its changes (see ``core.layout``). They are reduced to the *fate* of each row
+that lived before the batch, and to the last image of each row that lives after it. Rows are found by natural key; the
+target's own primary keys stay, and references are set to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Expression = sa.ColumnElement[Any]
 class Writer:
     """Builds the statements that apply one table's staged changes.
 
-    ``targets`` and ``described`` hold every table of the batch on the target; ``staging`` is this table's staging table;
+    ``targets`` and ``described`` hold every table of the batch on the target; ``staging`` is this table's own;
     ``forward`` are the references to tables that are written later, or at the same time (itself);
     ``chained`` says that rows changed the columns that tell them apart, so that staged rows carry the number of their
     chain; ``scratch`` is the name that temporary tables begin with.
@@ -101,7 +101,7 @@ class Writer:
         return sa.select(sa.func.count()).where(self.staging.c.op == constant("K"), sa.or_(*differs))
 
     def keep_fates(self) -> sa.Select[*tuple[Any, ...]]:
-        """For every row that lived before the batch and was deleted or renamed in it: its last change, and its old key."""
+        """For every row that lived before and was deleted or renamed in the batch: its last change and its old key."""
         lives = self._lives().cte("lives")
         spans = (
             sa.select(
@@ -109,7 +109,7 @@ class Writer:
                 sa.func.max(lives.c.seq).label("last"),
                 sa.func.min(sa.case((lives.c.op.in_([constant("D"), constant("K")]), lives.c.seq))).label("left"),
             )
-            .group_by(*(lives.c[c] for c in lives.c.keys() if c not in ("seq", "op")))
+            .group_by(*(lives.c[c] for c in list(lives.c.keys()) if c not in ("seq", "op")))
             .cte("spans")
         )
         first, last, left = self.staging.alias(), self.staging.alias(), self.staging.alias()
@@ -239,13 +239,17 @@ class Writer:
         return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.named == constant(1))
 
     def keep_way(self) -> sa.Select[*tuple[Any, ...]]:
-        """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not our business)."""
+        """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not known)."""
         key = self.shapes[self.name].key
         at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
         fate = sa.select(sa.func.min(self.mark.c.op)).where(self._located(self.target, self.mark)).scalar_subquery()
         locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
         rows = self.target.join(self.moved, at_key)
-        return sa.select(*locator, fate.label("op")).select_from(rows).where(sa.not_(self._located(self.target, self.moved)))
+        return (
+            sa.select(*locator, fate.label("op"))
+            .select_from(rows)
+            .where(sa.not_(self._located(self.target, self.moved)))
+        )
 
     def in_the_way(self) -> sa.Select[*tuple[Any, ...]]:
         """How many rows stand in the way, and how many of them the batch knows nothing about."""
@@ -306,7 +310,7 @@ class Writer:
         return sa.select(*columns).where(missing, resolved.c.ready == constant(1))
 
     def delete(self, *, alive: bool) -> sa.Delete:
-        """Remove the rows that the batch deleted, unless a row that lives after it (``alive``: there are any) took one over."""
+        """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
         dead = sa.select(constant(1)).select_from(self.mark)
         dead = dead.where(self._located(self.target, self.mark), self.mark.c.op == constant("D"))
         statement = sa.delete(self.target).where(dead.exists())

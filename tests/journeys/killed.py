@@ -1,9 +1,10 @@
 """``cdc-sync`` processes that die by SIGKILL just before or just after their n-th commit, wherever that is in the walk.
 
-A fresh interpreter spends 0.8 s on imports. So one process imports everything, opens nothing, and forks a child for each
-run; the child is a process of its own, with connections of its own, and its death is the kernel's doing.
+A fresh interpreter spends 0.8 s on imports. So one process imports everything, opens nothing, and forks a child for
+each run; the child is a process of its own, with connections of its own, and its death is the kernel's doing.
 """
 
+import gc
 import json
 import os
 import signal
@@ -71,6 +72,7 @@ def serve() -> None:
     from cdc_sync.databases import postgresql, sqlite
 
     assert postgresql and sqlite, "imported here, so that no child imports them"
+    gc.freeze()
     for line in sys.stdin:
         wanted = Run(**json.loads(line))
         reading, writing = os.pipe()

@@ -56,7 +56,9 @@ def daemon(config: Config) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
-def test_nothing_is_lost_doubled_or_out_of_order_under_six_writers(make_side: Callable[..., Side], tmp_path: Path) -> None:
+def test_nothing_is_lost_doubled_or_out_of_order_under_six_writers(
+    make_side: Callable[..., Side], tmp_path: Path
+) -> None:
     source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
     for side in (source, target):
         side.script(SCHEMA)

@@ -52,7 +52,7 @@ def write_changes(source: Side, round_: int) -> None:
 def test_killed_at_every_commit_nothing_is_lost_or_doubled(
     pair: tuple[Side, Side], tmp_path: Path, runner: Runner, moment: str
 ) -> None:
-    """Killed once in the walk and once more at the same commit of the recovery, which is elsewhere in the walk."""
+    """Every third time the recovery is killed too, at the same commit, which is elsewhere in the walk by then."""
     source, target = pair
     for side in pair:
         side.script(SCHEMA)
@@ -66,7 +66,8 @@ def test_killed_at_every_commit_nothing_is_lost_or_doubled(
         write_changes(source, number)
         died = killed(runner, config, moment, number)
         write_changes(source, number + 1000)
-        killed(runner, config, moment, number)
+        if number % 3 == 0:
+            killed(runner, config, moment, number)
         replicate(config)
         for shape in SHAPES:
             assert by_natural_key(target, shape) == by_natural_key(source, shape), (moment, number)

@@ -346,7 +346,12 @@ HARD_KEYS: Mapping[str, Sequence[str]] = {
     "percent": ("1", "2", "3"),
     "int4range": ("[1,2)", "empty", "(,)"),
 }
-"""No value is free to park a row at while two rows change places, or none that is easily found."""
+"""Values at the ends of what their types and checks allow."""
+
+NO_SPARE = ("numeric(3,0)", "text check (value in ('a', 'b', 'c'))", "timestamp", "time", "inet", "mood", "int4range")
+"""Of these no value is free, or none is found, to move a row aside while two change places."""
+
+WITH_SPARE = {declared: keys for declared, keys in HARD_KEYS.items() if declared not in NO_SPARE}
 
 
 class Keyed:
@@ -406,17 +411,33 @@ def test_a_key_can_be_renamed_to_the_last_free_value_while_its_former_row_is_del
     assert keyed.send() == {"t0": before["t0"][:1]}
 
 
-@pytest.mark.parametrize(
-    "types", [KEYS, *({declared: keys} for declared, keys in HARD_KEYS.items())], ids=["easy", *HARD_KEYS]
-)
+@pytest.mark.parametrize("types", [KEYS, WITH_SPARE], ids=["easy", "hard"])
 def test_two_keys_can_change_places(postgres: Pair, tmp_path: Path, types: Mapping[str, Sequence[str]]) -> None:
     keyed = Keyed(postgres, tmp_path, types)
     before = keyed.send()
+    change_places(keyed)
+    assert keyed.send() == before
+
+
+@pytest.mark.parametrize("declared", NO_SPARE)
+def test_two_keys_that_cannot_change_places_wait_and_say_so(postgres: Pair, tmp_path: Path, declared: str) -> None:
+    keyed = Keyed(postgres, tmp_path, {declared: HARD_KEYS[declared]})
+    keyed.send()
+    held = keyed.target.rows("select id, k::text from public.t0 order by id")
+    change_places(keyed)
+    with pytest.raises(CdcSyncError, match="change places"):
+        replicate(keyed.config)
+    assert keyed.target.rows("select id, k::text from public.t0 order by id") == held
+    waits = received(keyed.config, keyed.target)
+    assert (waits.stored, waits.applied) == (2, 1)
+
+
+def change_places(keyed: "Keyed") -> None:
+    """Swap the first two keys of every table through the third, in one transaction each."""
     for table, (first, second, third) in keyed.keys.items():
         with keyed.source.transaction():
             for old, new in ((first, third), (second, first), (third, second)):
                 keyed.rename(table, old, new)
-    assert keyed.send() == before
 
 
 STRUCTURES = """
