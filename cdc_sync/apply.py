@@ -136,7 +136,7 @@ class _Work:
     # --- the four steps
 
     def stage(self) -> None:
-        """Load the rows; keep the fate of those that lived before, and the last image of those that live on."""
+        """Load the rows; keep the fate of those that lived before, the last image of those that live on."""
         targets = self._targets()
         for number, part in self.batch.parts(self.section.table):
             rows = self.batch.unpacked(number, part)
@@ -153,7 +153,7 @@ class _Work:
         self.alive = self._count(sa.select(sa.func.count()).select_from(self.writer.staging))
         if self._count(self.writer.keyless()):
             raise CdcSyncError(
-                f"table {self.section.table!r}: rows without a value in their key ({', '.join(self._shape.key)}) arrived",
+                f"table {self.section.table!r}: rows without a value in key {', '.join(self._shape.key)} arrived",
                 hint="give them a key at their source; nothing of their batch was applied, and nothing is lost",
             )
 
@@ -265,7 +265,7 @@ class _Work:
         orphans = self._count(self.writer.orphans())
         if orphans:
             raise Deferred(
-                f"table {self.section.table!r}: parents of {counted(orphans, 'row')} are not at {self.session.database}",
+                f"table {self.section.table!r}: parents of {counted(orphans, 'row')} have not arrived",
                 hint="their batch waits and is applied once the parents are there",
             )
         raise CdcSyncError(

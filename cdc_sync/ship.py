@@ -74,6 +74,7 @@ class Replicator:
         self.config = config
         self.progress = progress
         self.checked: set[str] = set()
+        self.delivered: set[str] = set()
 
     @contextmanager
     def running(self) -> Iterator["Replicator"]:
@@ -99,10 +100,15 @@ class Replicator:
     def round(self) -> list[Delivered]:
         """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
         self._seal()
+        last, receipts = self._last(), self._receipts()
         delivered, errors = [], []
         for destination in self.config.destinations:
+            known = receipts.get(destination.name)
+            if destination.name in self.delivered and known is not None and known.applied == last:
+                continue
             try:
                 delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
+                self.delivered.add(destination.name)
             except CdcSyncError as error:
                 errors.append(error)
         self._release()
@@ -114,6 +120,11 @@ class Replicator:
         header = seal.seal(self.source, self.key, datetime.now(UTC).isoformat(timespec="seconds"))
         if header is not None:
             log.info("sealed batch %d: %d changes", header.number, header.rows)
+
+    def _last(self) -> int:
+        with self.source.begin(Mode.READ) as session:
+            rows = session.run("outbox_last")
+        return int(rows[0][0]) if rows else 0
 
     def check(self) -> None:
         """Look at every destination before anything is sealed. Raises Unreachable or SchemaMismatch."""
@@ -167,7 +178,7 @@ class Replicator:
             rows = session.run("outbox_after", number=after)
         if rows and rows[0][0] > after + 1:
             raise CdcSyncError(
-                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the destination has lost them",
+                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the server lost them",
                 hint="uninstall with --discard and install with --include-existing to send everything again",
             )
         for number, header, signature, _ in rows:

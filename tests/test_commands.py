@@ -442,7 +442,8 @@ def nobody_let_in(side: Side) -> Iterator[None]:
     with psycopg.connect(url.set(database="postgres").render_as_string(False), autocommit=True) as server:
         server.execute(f"alter database {url.database} allow_connections false")
         server.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and application_name = 'cdc-sync'",
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = %s and application_name = 'cdc-sync'",
             (url.database,),
         )
         try:

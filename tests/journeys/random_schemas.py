@@ -247,19 +247,20 @@ def steps(draw: st.DrawFn, schema: Schema) -> Step:
         numbers = [column for column, declared in plan.plain if declared == "integer"]
         if numbers:
             return ((f'update {table} set "{numbers[0]}" = "{numbers[0]}" + ?', (draw(st.sampled_from([1, -1, 7])),)),)
-    if action == "swap":
+    if action == "swap" and plan.form != "junction":
         return _swap(draw, schema, plan)
     if action == "renumber" and plan.form != "junction":
         return ((f"update {table} set id = ? {where}", (draw(schema.domain(plan, "id")), *row)),)
+    if action in ("swap", "renumber") and schema.type_of(plan, plan.key[0]) == schema.type_of(plan, plan.key[1]):
+        first, second = quoted(plan.key[:1]), quoted(plan.key[1:2])
+        return ((f"update {table} set {first} = {second}, {second} = {first}", ()),)
     column = draw(st.sampled_from(columns or plan.primary_key))
     return ((f'update {table} set "{column}" = ? {where}', (draw(schema.domain(plan, column)), *row)),)
 
 
 def _swap(draw: st.DrawFn, schema: Schema, plan: Plan) -> Step:
     """The rows with one value in a column of their own and those with another change places."""
-    column = draw(
-        st.sampled_from([*(name for name, _ in plan.plain), *(["id"] if plan.form == "local" else [])] or [""])
-    )
+    column = draw(st.sampled_from(["id", *(name for name, _ in plan.plain)]))
     one, two = draw(schema.domain(plan, column)), draw(schema.domain(plan, column))
     change = f'update "{plan.name}" set "{column}" = ? where "{column}" = ?'
     aside = PARKED[schema.type_of(plan, column)]

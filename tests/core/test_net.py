@@ -1,0 +1,83 @@
+"""chains(): which changes belong to one row, held against rows that know who they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdc_sync.core.net import Event, chains
+
+
+@dataclass
+class Rows:
+    """A table whose rows carry a name of their own, and the log that triggers would write of it."""
+
+    stands: dict[int, int]
+    """Row's own name to its identity."""
+    log: list[tuple[int, Event]] = field(default_factory=list)
+    """Row's own name, and the change logged for it."""
+
+    def _log(self, row: int, op: str, was: int | None = None) -> None:
+        old = None if was is None else (was,)
+        self.log.append((row, Event(len(self.log) + 1, op, (self.stands[row],), old)))
+
+    def insert(self, chance: Random) -> None:
+        free = sorted(set(range(8)) - set(self.stands.values()))
+        if free:
+            row = 100 + len(self.log)
+            self.stands[row] = chance.choice(free)
+            self._log(row, "I")
+
+    def delete(self, chance: Random) -> None:
+        if self.stands:
+            row = chance.choice(sorted(self.stands))
+            self._log(row, "D")
+            del self.stands[row]
+
+    def update(self, chance: Random) -> None:
+        """One statement that moves any rows anywhere, logged row by row in any order, and then once more as updates."""
+        rows = chance.sample(sorted(self.stands), chance.randint(0, len(self.stands)))
+        others = {self.stands[row] for row in self.stands if row not in rows}
+        places = chance.sample(sorted(set(range(10)) - others), len(rows))
+        for row, place in zip(rows, places, strict=True):
+            was, self.stands[row] = self.stands[row], place
+            self._log(row, "K", was)
+        if chance.random() < 0.5:
+            for row in rows:
+                self._log(row, "U")
+
+    def expected(self) -> dict[int, int]:
+        first: dict[int, int] = {}
+        return {event.seq: first.setdefault(row, event.seq) for row, event in self.log}
+
+    def events(self) -> Iterator[Event]:
+        return (event for _, event in self.log)
+
+
+@given(st.lists(st.sampled_from(["insert", "delete", "update"]), max_size=12), st.integers(0, 5), st.randoms())
+def test_every_change_leads_to_the_first_change_of_its_row(what: list[str], existing: int, chance: Random) -> None:
+    rows = Rows({row: row for row in range(existing)})
+    for name in what:
+        getattr(rows, name)(chance)
+    assert chains(rows.events()) == rows.expected()
+
+
+def test_rows_that_all_move_up_by_one_stay_apart() -> None:
+    events = [Event(1, "K", (2,), (1,)), Event(2, "K", (3,), (2,)), Event(3, "D", (2,), None)]
+    assert chains(events) == {1: 1, 2: 2, 3: 1}
+
+
+def test_two_rows_that_change_places_stay_apart() -> None:
+    events = [Event(1, "K", ("b",), ("a",)), Event(2, "K", ("a",), ("b",)), Event(3, "U", ("a",), None)]
+    assert chains(events) == {1: 1, 2: 2, 3: 2}
+
+
+def test_a_row_inserted_where_another_was_deleted_is_another_row() -> None:
+    events = [Event(1, "U", (1,), None), Event(2, "D", (1,), None), Event(3, "I", (1,), None)]
+    assert chains(events) == {1: 1, 2: 1, 3: 3}
+
+
+def test_a_key_change_that_leaves_the_identity_alone_moves_nothing() -> None:
+    assert chains([Event(1, "K", (1,), (1,)), Event(2, "U", (1,), None)]) == {1: 1, 2: 1}
