@@ -113,6 +113,14 @@ def test_existing_rows_are_sent_exactly_once(walk: Walk) -> None:
     compare(walk.source, walk.target, SHAPE)
 
 
+def test_asking_for_existing_rows_after_the_installation_sends_them_or_says_that_it_does_not(walk: Walk) -> None:
+    """The first installation itself points to --include-existing."""
+    walk.add("s1")
+    assert "--include-existing sends them" in run("install-triggers", walk.config).stdout
+    result = run("install-triggers", walk.config, "--include-existing")
+    assert captured(walk.source) == [("I", "s1")] or "not be sent" in result.stdout + result.stderr
+
+
 @contextmanager
 def writers(side: Side, count: int) -> Iterator[list[str]]:
     """Applications that insert rows, each over a connection of its own; yields the codes written so far."""

@@ -66,10 +66,7 @@ def test_another_nodes_key_is_told_apart_from_damage() -> None:
 @given(st.integers(0, 5), st.integers(1, 8), st.booleans(), st.sampled_from([None, b"same", b"other"]))
 def test_a_batch_is_stored_known_early_or_a_fork(stored: int, number: int, follows: bool, known: bytes | None) -> None:
     header = batch(number, b"last" if follows else b"else")
-    if number <= stored:
-        forks = known == b"other"
-    else:
-        forks = number == stored + 1 and not follows
+    forks = known == b"other" if number <= stored else number == stored + 1 and not follows
     if forks:
         with pytest.raises(RejectedBatch, match=f"'laptop' sends a batch {number} that differs"):
             judge(at(stored, b"last"), header, b"same", known)

@@ -12,7 +12,9 @@ from cdc_sync.errors import ConfigError
 
 
 def shape(name: str, columns: str, key: str, *references: Reference) -> Shape:
-    fields = tuple(Field(column, Kind.INTEGER if column.endswith("id") else Kind.TEXT) for column in columns.split())
+    fields = tuple(
+        Field(name=column, kind=Kind.INTEGER if column.endswith("id") else Kind.TEXT) for column in columns.split()
+    )
     return Shape(name=name, fields=fields, identity=("id",), key=tuple(key.split()), references=references)
 
 
@@ -35,7 +37,7 @@ def paths(shapes: Mapping[str, Shape], name: str) -> list[str]:
 
 
 def test_a_plain_key_is_its_own_leaf() -> None:
-    assert leaves(CLINIC, "subject") == (Field("code", Kind.TEXT),)
+    assert leaves(CLINIC, "subject") == (Field(name="code", kind=Kind.TEXT),)
 
 
 def test_a_foreign_key_column_stands_for_the_parents_leaves() -> None:

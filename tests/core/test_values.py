@@ -1,4 +1,4 @@
-"""Values between PostgreSQL's COPY text and SQLite's storage classes: exact, or an error; never silently another value."""
+"""Values between COPY text and SQLite: exact, or an error; never silently another value."""
 
 import math
 from decimal import Decimal

@@ -53,7 +53,7 @@ def stand_apart(target: Side, schema: Schema) -> None:
     for plan in schema:
         row = schema.other(plan)
         marks = ", ".join("?" * len(row))
-        target.run(f'insert into "{plan.name}" ({quoted(tuple(row))}) values ({marks})', tuple(row.values()))
+        target.run(f'insert into "{plan.name}" ({quoted(row)}) values ({marks})', tuple(row.values()))
         if target.kind == "postgresql" and plan.form == "local":
             target.run(f'alter table "{plan.name}" alter column id restart with {OTHER_ID + 1}')
 
@@ -80,7 +80,7 @@ def attempt(source: Side, step: Step) -> None:
     source.run("savepoint attempt")
     try:
         for statement in step:
-            source.run(*statement)
+            source.run(statement)
     except (sqlite3.IntegrityError, psycopg.errors.IntegrityError):
         source.run("rollback to savepoint attempt")
     source.run("release savepoint attempt")
