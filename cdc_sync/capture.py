@@ -1,8 +1,9 @@
 """The first room: triggers that write every change of a synced table into its change table, in the same transaction."""
 
 import hashlib
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +53,20 @@ def wanted(session: Session, config: Config) -> tuple[Shapes, list[Capture]]:
     if not config.tables:
         raise ConfigError("the configuration names no tables", hint="add [[tables]] with name and key")
     described = describe(session, [table.name for table in config.tables])
+    _check_once(config, described)
     entries = [plan.Wanted(name=t.name, key=t.key, exclude=t.exclude) for t in config.tables]
     plan.check_names(entries, described, [name for (name,) in session.run("tables")])
     shapes = plan.shapes(entries, described)
     return shapes, [_capture(session.database, described[t.name], shapes, t.name) for t in config.tables]
+
+
+def _check_once(config: Config, described: Mapping[str, Table]) -> None:
+    """Raise ConfigError where two names of the configuration mean the same table."""
+    meant: dict[tuple[str | None, str], str] = {}
+    for entry in config.tables:
+        table = described.get(entry.name)
+        if table is not None and (other := meant.setdefault((table.schema, table.name), entry.name)) != entry.name:
+            raise ConfigError(f"[[tables]] names {other!r} twice, also as {entry.name!r}", hint="take one of them out")
 
 
 def _capture(database: Database, table: Table, shapes: Shapes, name: str) -> Capture:
@@ -99,37 +110,86 @@ def _registration(session: Session, shapes: Shapes, capture: Capture) -> str:
     text = session.database.text("captured_add")
     shape = encode_shape(shapes[capture.name]).decode()
     values = {"table_name": capture.name, "change_table": capture.change, "shape": shape, "digest": capture.digest}
-    for name, value in values.items():
-        text = text.replace(f":{name}", sqlfiles.literal(value))
-    return text
+    return re.sub(r":(\w+)", lambda match: sqlfiles.literal(values[match[1]]), text)
 
 
-def install(database: Database, config: Config, *, include_existing: bool) -> list[Installed]:
-    """Install what is missing or out of date, all in one transaction; writers wait for it, none slips through."""
-    with database.begin(Mode.WRITE) as session:
-        shapes, captures = wanted(session, config)
-        session.run("install")
-        _ensure_node(session, config)
+def install(
+    database: Database, config: Config, *, include_existing: bool, seal: Callable[[], object] | None = None
+) -> list[Installed]:
+    """Install what is missing or out of date, all in one transaction; writers wait for it, none slips through.
+
+    ``seal`` is called first where changes wait in a change table that is to be replaced.
+    """
+    if seal is not None and _outdated(database, config):
+        seal()
+    made = not config.key_path.exists()
+    try:
+        with database.begin(Mode.WRITE) as session:
+            return _install(session, config, include_existing=include_existing)
+    except BaseException:
+        if made:
+            config.key_path.unlink(missing_ok=True)
+        raise
+
+
+def _outdated(database: Database, config: Config) -> bool:
+    """Whether changes wait in a change table that does not fit any more."""
+    with database.begin(Mode.READ) as session:
+        if not is_installed(session):
+            return False
+        _, captures = wanted(session, config)
         registered, found = _registered(session), database.found(session)
-        removed = sorted(set(registered) - {c.name for c in captures} - set(shapes))
-        if any(registered[name][0] for name in removed):
-            raise ConfigError(
-                f"table {removed[0]!r} is captured but no longer configured",
-                hint="put it back, or run uninstall-triggers first and install again",
-            )
-        report = []
-        for capture in captures:
-            change, digest = registered.get(capture.name, ("", ""))
-            current = digest == capture.digest and found.get(capture.change, set()) == database.events
-            if not current:
-                _replace(session, capture, change, shapes)
-            captured = include_existing and not current
-            report.append(_report(session, capture, change, current=current, captured=captured))
-        for name in set(shapes) - {c.name for c in captures} - set(registered):
-            session.run(
-                "captured_add", table_name=name, change_table=None, shape=encode_shape(shapes[name]).decode(), digest=""
-            )
-        return report
+        return any(
+            change and not _is_current(capture, digest, found, database) and _waiting(session, change)
+            for capture in captures
+            for change, digest in [registered.get(capture.name, ("", ""))]
+        )
+
+
+def _is_current(capture: Capture, digest: str, found: Mapping[str, set[str]], database: Database) -> bool:
+    return digest == capture.digest and found.get(capture.change, set()) == database.events
+
+
+def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
+    database = session.database
+    shapes, captures = wanted(session, config)
+    session.run("install")
+    _ensure_node(session, config)
+    registered, found = _registered(session), database.found(session)
+    _check_removed(registered, shapes, captures)
+    report = []
+    for capture in captures:
+        change, digest = registered.get(capture.name, ("", ""))
+        current = _is_current(capture, digest, found, database)
+        if not current:
+            _replace(session, capture, change, shapes)
+        captured = include_existing and _include(session, capture)
+        report.append(_report(session, capture, change, current=current, captured=captured))
+    for name in set(shapes) - {c.name for c in captures} - set(registered):
+        shape = encode_shape(shapes[name]).decode()
+        session.run("captured_add", table_name=name, change_table=None, shape=shape, digest="")
+    return report
+
+
+def _check_removed(registered: Mapping[str, tuple[str, str]], shapes: Shapes, captures: Sequence[Capture]) -> None:
+    removed = sorted(set(registered) - {c.name for c in captures} - set(shapes))
+    if any(registered[name][0] for name in removed):
+        raise ConfigError(
+            f"table {removed[0]!r} is captured but no longer configured",
+            hint="put it back, or run uninstall-triggers first and install again",
+        )
+
+
+def _include(session: Session, capture: Capture) -> bool:
+    """Capture the rows that stand in the table, unless that was done before."""
+    if session.run("captured_included", table_name=capture.name)[0][0]:
+        return False
+    table = _quoted(session, capture.name)
+    session.run("lock_table", {"table": table})
+    names = decode_shape(_shape_text(session, capture.name)).names
+    session.run("capture_existing", {"table": table, "change": capture.change, "captured": sqlfiles.columns(names)})
+    session.run("captured_include", table_name=capture.name)
+    return True
 
 
 def _replace(session: Session, capture: Capture, change: str, shapes: Shapes) -> None:
@@ -150,12 +210,7 @@ def _replace(session: Session, capture: Capture, change: str, shapes: Shapes) ->
 
 
 def _report(session: Session, capture: Capture, change: str, *, current: bool, captured: bool) -> Installed:
-    table = _quoted(session, capture.name)
-    if captured:
-        names = decode_shape(_shape_text(session, capture.name)).names
-        holes = {"table": table, "change": capture.change, "captured": sqlfiles.columns(names)}
-        session.run("capture_existing", holes)
-    existing = session.run("count_rows", {"table": table})[0][0]
+    existing = session.run("count_rows", {"table": _quoted(session, capture.name)})[0][0]
     state = "unchanged" if current else "renewed" if change else "new"
     return Installed(table=capture.name, state=state, existing=existing, captured_existing=captured)
 
@@ -182,16 +237,22 @@ def _ensure_node(session: Session, config: Config) -> None:
         public = key.public_key().public_bytes_raw()
         session.run("node_add", name=config.node.name, epoch=uuid.uuid4().hex, public_key=public)
     else:
-        check_node(rows[0], config.node.name, config.key_path)
+        check_node(session, rows[0], config.node.name, config.key_path)
 
 
-def check_node(row: tuple[object, ...], name: str, key_path: Path) -> None:
+def check_name(session: Session, name: str) -> None:
+    """Raise ConfigError where the database belongs to another node."""
+    for known, _, _ in session.run("node"):
+        if known != name:
+            raise ConfigError(
+                f"this database belongs to node {known!r}, not {name!r}",
+                hint=f'write name = "{known}", or run uninstall-triggers under that name first',
+            )
+
+
+def check_node(session: Session, row: tuple[object, ...], name: str, key_path: Path) -> None:
     """Raise ConfigError unless the database belongs to this node and this key."""
-    if row[0] != name:
-        raise ConfigError(
-            f"this database belongs to node {row[0]!r}, not {name!r}",
-            hint=f'write name = "{row[0]}", or run uninstall-triggers before renaming it',
-        )
+    check_name(session, name)
     if identity.load(key_path).public_key().public_bytes_raw() != row[2]:
         raise ConfigError(
             f"{str(key_path)!r} is not the key that this node was installed with", hint="put the right file back"
@@ -216,11 +277,18 @@ def release_script(session: Session) -> str:
     return "\n".join([*parts, session.database.text("uninstall")])
 
 
-def uninstall(database: Database, *, discard: bool) -> int:
-    """Remove everything of ours; returns how many waiting changes were discarded."""
+def uninstall(database: Database, name: str, *, discard: bool) -> int:
+    """Remove everything of ours; returns how many waiting changes were discarded. ``name`` is the node's."""
     with database.begin(Mode.WRITE) as session:
         if not is_installed(session):
             return 0
+        check_name(session, name)
+        origins = sorted({row[0] for row in session.run("positions")})
+        if origins and not discard:
+            raise CdcSyncError(
+                f"this database also receives from {', '.join(origins)}, and would forget how far they have come",
+                hint="give --discard if they send no more, or will be installed again",
+            )
         waiting = unsent(session)
         if waiting and not discard:
             raise CdcSyncError(
@@ -258,7 +326,7 @@ def check_current(session: Session, config: Config) -> None:
             raise ConfigError(
                 f"table {capture.name!r} or its configuration {why}", hint="run cdc-sync install-triggers"
             )
-        if found.get(change, set()) != session.database.events:
+        if not _is_current(capture, digest, found, session.database):
             raise ConfigError(
                 f"triggers of table {capture.name!r} are missing or disabled", hint="run cdc-sync install-triggers"
             )

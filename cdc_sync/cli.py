@@ -75,7 +75,9 @@ def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool
             with database.begin(Mode.READ) as session:
                 click.echo(capture.install_script(session, settings))
             return
-        report = capture.install(database, settings, include_existing=include_existing)
+        report = capture.install(
+            database, settings, include_existing=include_existing, seal=lambda: ship.seal_waiting(database, settings)
+        )
     for table in report:
         click.echo(f"{table.table}: {table.state}, {_existing(table)}")
     click.echo("Changes are captured from now on. Next: cdc-sync replicate")
@@ -104,7 +106,7 @@ def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> No
             with database.begin(Mode.READ) as session:
                 click.echo(capture.release_script(session))
             return
-        discarded = capture.uninstall(database, discard=discard)
+        discarded = capture.uninstall(database, settings.node.name, discard=discard)
     click.echo(
         "Nothing of cdc-sync is left in the database." + (f" {discarded} changes were lost." if discarded else "")
     )

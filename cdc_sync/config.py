@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import tomllib
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from cdc_sync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_URL = re.compile(r"\w+(\+\w+)?://")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -67,9 +69,11 @@ def load(path: Path) -> Config:
             f"there is no configuration file {str(path)!r}", hint="name one with --config, or write cdc-sync.toml here"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {type(error).__name__}", hint="it must be a text file in UTF-8 that you may read"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="correct that line (https://toml.io)") from None
     return _Reader(path, document).config()
 
 
@@ -125,9 +129,21 @@ class _Reader:
         def value(match: re.Match[str]) -> str:
             if match[1] not in os.environ:
                 raise ConfigError(f"{place}: the environment has no variable {match[1]}", hint=f"export {match[1]}=...")
-            return os.environ[match[1]]
+            value = os.environ[match[1]]
+            return urllib.parse.quote(value, safe="") if _in_login(url, match) else value
 
-        return _VARIABLE.sub(value, url)
+        filled = _VARIABLE.sub(value, url)
+        if not _URL.match(filled):
+            raise ConfigError(
+                f"{place}: the URL cannot be read", hint="write sqlite:///file.db or database://user@host/name"
+            )
+        return filled
+
+
+def _in_login(url: str, match: re.Match[str]) -> bool:
+    """Whether the variable stands for a user or a password: there, signs such as @ and / mean nothing."""
+    before, after = url[: match.start()], url[match.end() :]
+    return after.startswith("@") or (before.endswith("//") and after.startswith(":"))
 
 
 def _known(entry: Mapping[str, Any], names: Sequence[str], place: str) -> None:
@@ -166,7 +182,7 @@ def _strings(entry: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ConfigError(f"{place}: {name} is not a list of column names", hint=f'write {name} = ["column", ...]')
     if len(set(value)) < len(value):
-        raise ConfigError(f"{place}: {name} names a column twice")
+        raise ConfigError(f"{place}: {name} names a column twice", hint="take one of them out")
     return tuple(value)
 
 

@@ -89,7 +89,7 @@ class Replicator:
         with self.source.begin(Mode.READ) as session:
             if not capture.is_installed(session) or not (rows := session.run("node")):
                 raise ConfigError(f"no triggers are installed in {self.source}", hint="run cdc-sync install-triggers")
-            capture.check_node(rows[0], self.config.node.name, self.config.key_path)
+            capture.check_node(session, rows[0], self.config.node.name, self.config.key_path)
             self.epoch = str(rows[0][1])
             capture.check_current(session, self.config)
             self.shapes = capture.source(session).shapes
@@ -117,7 +117,7 @@ class Replicator:
         return delivered
 
     def _seal(self) -> None:
-        header = seal.seal(self.source, self.key, datetime.now(UTC).isoformat(timespec="seconds"))
+        header = seal.seal(self.source, self.key, _now())
         if header is not None:
             log.info("sealed batch %d: %d changes", header.number, header.rows)
 
@@ -211,6 +211,16 @@ class Replicator:
         with self.source.begin(Mode.WRITE) as session:
             session.run("outbox_part_release", number=min(applied))
             session.run("outbox_release", number=min(applied))
+
+
+def seal_waiting(database: Database, config: Config) -> None:
+    """Seal what waits as it was captured, before its change tables are replaced."""
+    with identity.exclusive(config.key_path), database.exclusive():
+        seal.seal(database, identity.load(config.key_path), _now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def drain(config: Config, progress: Progress) -> list[Delivered]:

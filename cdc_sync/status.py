@@ -57,6 +57,7 @@ def status(database: Database, config: Config) -> Status:
     with database.begin(Mode.READ) as session:
         if not capture.is_installed(session):
             raise ConfigError(f"no triggers are installed in {database}", hint="run cdc-sync install-triggers")
+        capture.check_name(session, config.node.name)
         name, epoch, _ = (session.run("node") or [(config.node.name, "", b"")])[0]
         return Status(
             node=name,

@@ -106,7 +106,7 @@ def decode_header(data: bytes) -> Header:
                 hint="upgrade cdc-sync on the older side",
             )
         return msgspec.msgpack.decode(data, type=Header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedBatch("the batch's header is damaged", hint="have the batch sent again") from error
 
 
@@ -162,7 +162,7 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
 def unpack_rows(data: bytes) -> list[list[Any]]:
     try:
         return _unpack(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
 
 
@@ -183,7 +183,10 @@ def unpack_part(part: Part, packed: bytes) -> bytes:
     """A part's rows as they were packed. Raises RejectedBatch for damaged or oversized parts."""
     check_part(part, packed)
     decompressor = zstd.ZstdDecompressor()
-    data = decompressor.decompress(packed, LARGEST_PART)
+    try:
+        data = decompressor.decompress(packed, LARGEST_PART)
+    except zstd.ZstdError as error:
+        raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
     if not decompressor.eof:
         raise RejectedBatch(f"a part of the batch unpacks to more than {LARGEST_PART} bytes")
     return data

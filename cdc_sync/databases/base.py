@@ -65,6 +65,8 @@ class Session:
     def run(self, name: str, holes: Mapping[str, str] | None = None, /, **binds: object) -> list[tuple[Any, ...]]:
         """Run ``sql/<database>/<name>.sql``; returns its last statement's rows, if that statement makes rows."""
         rows: list[tuple[Any, ...]] = []
+        if binds:
+            holes = {hole: value.replace(":", "\\:") for hole, value in (holes or {}).items()}
         for statement in self.database.statements(sqlfiles.fill(self.database.text(name), holes or {})):
             rows = self._execute(statement, binds)
         return rows
@@ -142,8 +144,9 @@ class Database(ABC):
         self.engine.dispose()
 
     def __str__(self) -> str:
-        """The URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        """The URL without its password, and without query parameters that may hold one."""
+        shown = {name: value for name, value in self.url.query.items() if name in ("host", "port", "service")}
+        return self.url.set(query=shown).render_as_string(hide_password=True)
 
     @contextmanager
     def begin(self, mode: Mode) -> Iterator[Session]:

@@ -21,7 +21,7 @@ from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target, constant, selectable
-from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
 
 CHUNK = 2 * 1024 * 1024
 BUSY_TIMEOUT = 30.0
@@ -58,7 +58,7 @@ def open_url(url: sa.URL, folder: Path) -> Database:
     """The database in the URL's file, which must exist: a misspelt name must not make an empty database."""
     path = folder / (url.database or "")
     if not url.database or not path.is_file():
-        raise ConfigError(f"there is no database file {url.database or ''!r}", hint="check the path in the URL")
+        raise Unreachable(f"there is no database file {url.database or ''!r}", hint="check the path in the URL")
     location = f"file:{percent(str(path.resolve()))}?mode=rw"
 
     def connect() -> sqlite3.Connection:

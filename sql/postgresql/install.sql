@@ -14,11 +14,13 @@ create table if not exists cdc_sync.node (
 );
 
 -- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
+-- included: the rows that stood in the table were captured too.
 create table if not exists cdc_sync.captured (
     table_name text primary key,
     change_table text,
     shape text not null,
-    digest text not null
+    digest text not null,
+    included boolean not null default false
 );
 
 -- This node's sealed batches, until every destination has applied them. The newest header stays for the chain.

@@ -9,12 +9,14 @@ create table if not exists cdc_sync_node (
 );
 
 -- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
+-- included: the rows that stood in the table were captured too.
 -- sealed: changes up to this seq are in a sealed batch; they are deleted afterwards, a few at a time.
 create table if not exists cdc_sync_captured (
     table_name text primary key,
     change_table text,
     shape text not null,
     digest text not null,
+    included integer not null default 0,
     sealed integer not null default 0
 );
 

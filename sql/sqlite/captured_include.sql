@@ -1,0 +1,3 @@
+-- Enters: table_name. Leaves: the note that the rows that stood in the table were captured.
+
+update cdc_sync_captured set included = 1 where table_name = :table_name;
