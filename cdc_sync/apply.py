@@ -150,8 +150,8 @@ class _Work:
         only_inserts = set(self.section.counts) == {"I"}
         if self.section.keyed or (not only_inserts and self.session.query(self.writer.repeated())):
             self.session.execute(self.writer.drop_superseded())
-        self.alive = self._count(sa.select(sa.func.count()).select_from(self.writer.staging))
-        if self._count(self.writer.keyless()):
+        self.alive, keyless = self.session.query(self.writer.staged())[0]
+        if keyless:
             raise CdcSyncError(
                 f"table {self.section.table!r}: rows without a value in key {', '.join(self._shape.key)} arrived",
                 hint="give them a key at their source; nothing of their batch was applied, and nothing is lost",

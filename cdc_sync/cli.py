@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cdc_sync import __version__, capture, config, databases, demo, ship
+from cdc_sync import __version__, capture, config, databases, ship
 from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred
+
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class _Group(click.Group):
@@ -141,7 +143,7 @@ def _stop_on_signals() -> threading.Event:
 class _Bar(ship.Progress):
     """A progress bar for drains that take a while."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: "Progress") -> None:
         self.bar = bar
         self.task = bar.add_task("changes", total=0)
 
@@ -154,10 +156,13 @@ class _Bar(ship.Progress):
 
 @contextmanager
 def _progress() -> Iterator[ship.Progress]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield ship.Progress()
         return
+    from rich.console import Console  # only where a bar is drawn: rich costs a tenth of a second at every start
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         yield _Bar(bar)
@@ -197,4 +202,8 @@ def _print_status(report: node_status.Status) -> None:
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the files in this folder.")
 def demo_command(keep: Path | None) -> None:
     """Play the field story: two laptops, one community server, on SQLite files of their own."""
+    from rich.console import Console  # and the story with it: no other command needs either
+
+    from cdc_sync import demo
+
     demo.play(keep, Console())

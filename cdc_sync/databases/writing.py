@@ -325,10 +325,11 @@ class Writer:
         resolved = self.resolved()
         return sa.select(sa.func.count()).select_from(resolved).where(resolved.c.whole == constant(0))
 
-    def keyless(self) -> sa.Select[*tuple[Any, ...]]:
-        """How many staged rows have no value in a column of their key."""
+    def staged(self) -> sa.Select[*tuple[Any, ...]]:
+        """How many rows are staged, and how many of them have no value in a column of their key."""
         key = [self.staging.c[self.layout.value(c)].is_(None) for c in self.shapes[self.name].key]
-        return sa.select(sa.func.count()).select_from(self.staging).where(sa.or_(*key))
+        keyless = sa.func.count(sa.case((sa.or_(*key), constant(1))))
+        return sa.select(sa.func.count(), keyless).select_from(self.staging)
 
     @property
     def written(self) -> list[str]:
