@@ -18,7 +18,6 @@ from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred
 
-
 if TYPE_CHECKING:
     from rich.progress import Progress
 
