@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -51,7 +51,7 @@ class Runner:
 
 def die_at(moment: str, number: int) -> None:
     """Count every commit of this process, in whichever database, and die at the chosen one."""
-    commit = DefaultDialect.do_commit
+    commit: Callable[[Any, Any], None] = DefaultDialect.do_commit
     count = 0
 
     def counted(self: Any, connection: Any) -> None:
