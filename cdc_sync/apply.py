@@ -74,6 +74,9 @@ class _Batch:
             item.stage()
         for item in work:
             item.mark()
+        renamed = {item.section.table for item in work if item.section.counts.get("K")}
+        for item in reversed(work):
+            item.withdraw(renamed)
         for item in work:
             item.write()
         for item in work:
@@ -127,7 +130,8 @@ class _Work:
     def _create_staging(self) -> sa.TableClause:
         columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self._targets(), strict=True)]
         number = self._target_number()
-        columns = [("seq", number), ("op", "text"), ("at", "text"), *columns[3:], ("chain", number)]
+        numbers = ("seq", "here", "there")
+        columns = [(name, number if name in numbers else declared) for name, declared in (*columns, ("chain", number))]
         return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns)
 
     def _target_number(self) -> str:
@@ -160,6 +164,18 @@ class _Work:
     def mark(self) -> None:
         if self.section.keyed:
             self._keep(self.writer.mark, self.writer.keep_marks())
+
+    def withdraw(self, renamed: set[str]) -> None:
+        """Delete marked rows at once, to be inserted again, where they could not be found again later.
+
+        That is so where the target tells rows apart by a parent's natural key, and the batch renames parents: the
+        target's own cascade may then change what the marks say.
+        """
+        locator = set(self.writer.locator)
+        follows = any(r.table in renamed and not locator.isdisjoint(r.columns) for r in self._shape.after)
+        if self.section.keyed and follows:
+            self.session.execute(self.writer.withdraw())
+            self.session.execute(self.writer.forget_marks())
 
     def write(self) -> None:
         if not self.alive:
@@ -205,7 +221,14 @@ class _Work:
     def _chain(self) -> None:
         width = len(self.layout.was)
         events = (
-            net.Event(row[0], row[1], row[2 : 2 + width], row[2 + width :] if row[1] == "K" else None)
+            net.Event(
+                row[0],
+                row[1],
+                row[2 : 2 + width],
+                row[2 + width : -2] if row[1] == "K" else None,
+                bool(row[-2]),
+                bool(row[-1]),
+            )
             for row in self.session.query(self.writer.identities())
         )
         found = net.chains(events)
@@ -213,6 +236,7 @@ class _Work:
         statement = sa.update(staging).values(chain=sa.bindparam("row")).where(staging.c.seq == sa.bindparam("change"))
         self.session.many(statement, [{"change": seq, "row": row} for seq, row in found.items()])
         self.writer = self._writer(staging, chained=True)
+        self.session.execute(self.writer.drop_unchained())
 
     def _insert(self) -> int:
         table = self.batch.described[self.section.table]

@@ -92,7 +92,7 @@ class Shape:
 
     ``identity`` are the columns that tell rows apart at the source (its primary key, or else the natural key);
     ``key`` is the natural key; ``references`` are the foreign keys that are rewritten on the target; ``after`` are the
-    parents whose natural key the table holds itself: nothing to rewrite, but they are written first all the same.
+    ones to a parent's own natural key: nothing to rewrite, but the parent is written first all the same.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Shape:
     identity: tuple[str, ...]
     key: tuple[str, ...]
     references: tuple[Reference, ...] = ()
-    after: tuple[str, ...] = ()
+    after: tuple[Reference, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -73,9 +73,9 @@ def parents_first(shapes: Shapes) -> list[str]:
         if name in ordered or name in visiting:
             return
         visiting.add(name)
-        for parent in (*(reference.table for reference in shapes[name].references), *shapes[name].after):
-            if parent in shapes:
-                visit(parent)
+        for reference in (*shapes[name].references, *shapes[name].after):
+            if reference.table in shapes:
+                visit(reference.table)
         ordered.append(name)
 
     for name in sorted(shapes):

@@ -6,7 +6,8 @@ or collide. ``seq``, ``op`` and ``at`` come first, then
 * ``v``: the row's columns as they stood at the source;
 * ``r``: for each reference, the leaves of the parent's natural key *now*, which name the parent everywhere;
 * ``o``: the leaves of the row's own natural key *before the batch* (deletes and key changes only);
-* ``w``: the identity columns before a key change.
+* ``w``: the identity columns before a key change; then ``here`` and ``there``, 1 where a row stands now at the row's
+  identity, and at the one before.
 
 Resolving "now" and "before the batch" is enough, whatever happened in between, because a batch is a commit-consistent
 unit: the row lives at its end with a parent that lives too, or it lived at its beginning with a parent that did.
@@ -41,7 +42,8 @@ class Layout:
         """All of them, in the order in which they travel."""
         head = (Staged("seq", Kind.INTEGER), Staged("op", Kind.TEXT), Staged("at", Kind.TEXT))
         parents = tuple(column for parent in self.parents for column in parent)
-        return (*head, *self.values, *parents, *self.old, *self.was)
+        standing = _STANDING if self.was else ()
+        return (*head, *self.values, *parents, *self.old, *self.was, *standing)
 
     def value(self, column: str) -> str:
         return next(staged.name for staged in self.values if staged.column == column)
@@ -64,3 +66,6 @@ def layout(shapes: Shapes, name: str, *, keyed: bool) -> Layout:
 
 def _was(shape: Shape) -> tuple[Staged, ...]:
     return tuple(Staged(f"w{i}", shape.kind(column), column) for i, column in enumerate(shape.identity))
+
+
+_STANDING = (Staged("here", Kind.INTEGER), Staged("there", Kind.INTEGER))

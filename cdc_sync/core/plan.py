@@ -105,7 +105,7 @@ def _handed_out(table: Table) -> bool:
 def _without_global_references(shape: Shape, made: Shapes) -> Shape:
     """Leave out references to a parent's own natural key where that is plain: such values mean the same everywhere."""
     kept = tuple(r for r in shape.references if not _is_global(r, made[r.table]))
-    after = tuple(sorted({r.table for r in shape.references if _is_global(r, made[r.table])} - {shape.name}))
+    after = tuple(r for r in shape.references if r not in kept)
     return replace(shape, references=kept, after=after)
 
 

@@ -60,11 +60,18 @@ class Reader:
         if keyed:
             before = self._before(name, change)
             rows, old = self._key_before(rows, before, shape)
-            old += [sa.case((op == constant("K"), before[column])) for column in shape.identity]
+            was = [sa.case((op == constant("K"), before[column])) for column in shape.identity]
+            old += [*was, self._standing(name, [change.c[c] for c in shape.identity]), self._standing(name, was)]
         columns = [seq, op, self.source.database.captured_at(captured_at)]
         columns += [*(change.c[column] for column in shape.names), *parents, *old]
         labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
         return sa.select(*labelled).select_from(rows).where(self._taken(name, change))
+
+    def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
+        """1 where a row of the table has this identity now, else 0."""
+        live, columns = self.source.tables[name].alias(), self.source.shapes[name].identity
+        there = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity)).exists()
+        return sa.case((there, constant(1)), else_=constant(0))
 
     def _taken(self, name: str, change: sa.TableClause) -> sa.ColumnElement[bool]:
         return self.source.database.unsealed(change, self.upto[name])

@@ -87,10 +87,15 @@ class Writer:
     # --- what happened to whom
 
     def identities(self) -> sa.Select[*tuple[Any, ...]]:
-        """seq, op, identity and identity before a key change, of every staged change in order."""
+        """seq, op, identity, identity before a key change, here and there, of every staged change in order."""
         own = [self.staging.c[self.layout.value(column.column)] for column in self.layout.was]
         was = [self.staging.c[column.name] for column in self.layout.was]
-        return sa.select(self.staging.c.seq, self.staging.c.op, *own, *was).order_by(self.staging.c.seq)
+        columns = (self.staging.c.seq, self.staging.c.op, *own, *was, self.staging.c.here, self.staging.c.there)
+        return sa.select(*columns).order_by(self.staging.c.seq)
+
+    def drop_unchained(self) -> sa.Delete:
+        """Forget updates that belong to no row (see ``core.net``)."""
+        return sa.delete(self.staging).where(self.staging.c.chain.is_(None))
 
     def moves(self) -> sa.Select[*tuple[Any, ...]]:
         """How many key changes changed a row's identity."""
@@ -302,6 +307,14 @@ class Writer:
             .where(self._same_key(self.target, resolved), resolved.c.whole == constant(1))
         )
 
+    def withdraw(self) -> sa.Delete:
+        """Delete every marked row."""
+        marked = sa.select(constant(1)).select_from(self.mark).where(self._located(self.target, self.mark))
+        return sa.delete(self.target).where(marked.exists())
+
+    def forget_marks(self) -> sa.Delete:
+        return sa.delete(self.mark)
+
     def new_rows(self) -> sa.Select[*tuple[Any, ...]]:
         """The rows that do not exist yet, with the columns that ``written`` names."""
         resolved, there = self.resolved(), self.target.alias()
@@ -355,7 +368,8 @@ def staged_like(layout: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str
     for reference, leaves in zip(shape.references, layout.parents, strict=True):
         like += [_end(shapes, reference.table, leaf.column) for leaf in leaves]
     like += [_end(shapes, name, column.column) for column in layout.old]
-    return like + [(name, column.column) for column in layout.was]
+    like += [(name, column.column) for column in layout.was]
+    return like + [(name, "")] * (len(layout.columns) - len(like))
 
 
 def _end(shapes: Shapes, name: str, path: str) -> tuple[str, str]:

@@ -550,3 +550,67 @@ def test_generated_columns_are_computed_by_the_server(start: Start, storage: str
     journey.arrive("insert into box (code, width, height) values ('a', 2, 3), ('b', null, 1)")
     journey.arrive("update box set height = 10 where code = 'a'")
     assert by_natural_key(journey.target, shape)[("a",)] == (2, 10, 20)
+
+
+# --- what random programs found
+
+
+def test_a_renumbered_row_that_refers_to_itself_and_is_deleted_leaves_nothing(
+    pair: tuple[Side, Side], tmp_path: Path
+) -> None:
+    source, target = pair
+    for side in pair:
+        side.script(
+            "create table t (id {pk}, k text not null unique,"
+            " parent integer references t (id) on delete cascade on update cascade)"
+        )
+    config = write_config(tmp_path, "found", source, target, {"t": ["k"]})
+    install(config)
+    with source.transaction():
+        source.run("insert into t (id, k) values (2, 'a')")
+        source.run("update t set parent = 2 where id = 2")
+    with source.transaction():
+        source.run("update t set id = 4 where id = 2")
+        source.run("delete from t where id = 4")
+    replicate(config)
+    assert target.rows("select count(*) from t") == [(0,)]
+
+
+def test_a_row_keyed_by_a_renamed_parent_is_deleted_though_the_targets_cascade_moved_it(
+    pair: tuple[Side, Side], tmp_path: Path
+) -> None:
+    source, target = pair
+    for side in pair:
+        side.script(
+            "create table t0 (id {pk}, k text not null unique);"
+            "create table t1 (f0 text not null references t0 (k) on delete cascade on update cascade,"
+            " f1 integer not null references t0 (id) on delete cascade on update cascade, primary key (f0, f1))"
+        )
+    config = write_config(tmp_path, "found", source, target, {"t0": ["k"], "t1": ["f0", "f1"]})
+    install(config)
+    source.run("insert into t0 (id, k) values (2, 'c')")
+    source.run("insert into t1 values ('c', 2)")
+    replicate(config)
+    source.run("delete from t1")
+    source.run("update t0 set k = 'b' where id = 2")
+    replicate(config)
+    assert target.rows("select k from t0") == [("b",)]
+    assert target.rows("select count(*) from t1") == [(0,)]
+
+
+def test_a_row_that_refers_twice_to_a_renumbered_parent_stays_one_row(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    source, target = pair
+    for side in pair:
+        side.script(
+            "create table t0 (id {pk}, k text not null unique);"
+            "create table t1 (f0 integer not null references t0 (id) on delete cascade on update cascade,"
+            " f1 integer not null references t0 (id) on delete cascade on update cascade, primary key (f0, f1))"
+        )
+    config = write_config(tmp_path, "found", source, target, {"t0": ["k"], "t1": ["f0", "f1"]})
+    install(config)
+    source.run("insert into t0 (id, k) values (5, 'c'), (1, 'a')")
+    source.run("insert into t1 values (5, 5)")
+    source.run("update t0 set id = 4 where id = 5")
+    replicate(config)
+    joined = "select a.k, b.k from t1 join t0 a on a.id = t1.f0 join t0 b on b.id = t1.f1"
+    assert target.rows(joined) == source.rows(joined) == [("c", "c")]
