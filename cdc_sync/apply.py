@@ -1,7 +1,6 @@
 """The fifth room: stored batches become rows of the server's tables, each in one transaction with its position."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -129,13 +128,9 @@ class _Work:
 
     def _create_staging(self) -> sa.TableClause:
         columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self._targets(), strict=True)]
-        number = self._target_number()
-        numbers = ("seq", "here", "there")
-        columns = [(name, number if name in numbers else declared) for name, declared in (*columns, ("chain", number))]
+        numbers = ("seq", "here", "there", "chain")
+        columns = [(name, "bigint" if name in numbers else declared) for name, declared in (*columns, ("chain", ""))]
         return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns)
-
-    def _target_number(self) -> str:
-        return "bigint"
 
     # --- the four steps
 
@@ -146,8 +141,7 @@ class _Work:
             rows = self.batch.unpacked(number, part)
             name = self.writer.staging.name
             self.session.database.fill_staging(self.session, name, self.layout.columns, targets, rows)
-        counts: Mapping[str, int] = defaultdict(int, self.section.counts)
-        if counts["K"] and self.session.query(self.writer.moves())[0][0]:
+        if self.section.counts.get("K") and self.session.query(self.writer.moves())[0][0]:
             self._chain()
         if self.section.keyed:
             self._keep(self.writer.fate, self.writer.keep_fates())

@@ -75,14 +75,10 @@ def _capture(database: Database, table: Table, shapes: Shapes, name: str) -> Cap
     declared = [(c.name, c.declared) for c in table.columns if c.name in shape.names]
     about = hashlib.sha256(repr((name, declared, columns, encode_shape(shape))).encode()).hexdigest()[:8]
     change = database.change_name(f"{_shortened(name)}_{about}")
-    script = sqlfiles.fill(database.text("capture"), _used(database, "capture", table, shapes, name, change))
+    text = database.text("capture")
+    holes = database.capture_holes(table, shape, columns, change)
+    script = sqlfiles.fill(text, {name: value for name, value in holes.items() if sqlfiles.has_hole(text, name)})
     return Capture(name=name, change=change, script=script, digest=hashlib.sha256(script.encode()).hexdigest())
-
-
-def _used(database: Database, file: str, table: Table, shapes: Shapes, name: str, change: str) -> dict[str, str]:
-    holes = database.capture_holes(table, shapes[name], watched(shapes[name], shapes.values()), change)
-    text = database.text(file)
-    return {hole: value for hole, value in holes.items() if f':"{hole}"' in text or f":{{{hole}}}" in text}
 
 
 def _shortened(name: str) -> str:
@@ -156,24 +152,31 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
     session.run("install")
     _ensure_node(session, config)
     registered, found = _registered(session), database.found(session)
-    _check_removed(registered, shapes, captures)
+    _check_removed(registered, captures)
     report = []
     for capture in captures:
         change, digest = registered.get(capture.name, ("", ""))
         current = _is_current(capture, digest, found, database)
         if not current:
-            _replace(session, capture, change, shapes)
+            _replace(session, capture, change, shapes, known=capture.name in registered)
         captured = include_existing and _include(session, capture)
         report.append(_report(session, capture, change, current=current, captured=captured))
-    for name in set(shapes) - {c.name for c in captures} - set(registered):
-        shape = encode_shape(shapes[name]).decode()
-        session.run("captured_add", table_name=name, change_table=None, shape=shape, digest="")
+    _register_parents(session, shapes, {capture.name for capture in captures})
     return report
 
 
-def _check_removed(registered: Mapping[str, tuple[str, str]], shapes: Shapes, captures: Sequence[Capture]) -> None:
-    removed = sorted(set(registered) - {c.name for c in captures} - set(shapes))
-    if any(registered[name][0] for name in removed):
+def _register_parents(session: Session, shapes: Shapes, captured: set[str]) -> None:
+    """Note the shapes of parents that are looked up but not captured, as they are now."""
+    for name in sorted(set(shapes) - captured):
+        session.run("captured_remove", table_name=name)
+        shape = encode_shape(shapes[name]).decode()
+        session.run("captured_add", table_name=name, change_table=None, shape=shape, digest="")
+
+
+def _check_removed(registered: Mapping[str, tuple[str, str]], captures: Sequence[Capture]) -> None:
+    kept = {capture.name for capture in captures}
+    removed = sorted(name for name, (change, _) in registered.items() if change and name not in kept)
+    if removed:
         raise ConfigError(
             f"table {removed[0]!r} is captured but no longer configured",
             hint="put it back, or run uninstall-triggers first and install again",
@@ -192,7 +195,7 @@ def _include(session: Session, capture: Capture) -> bool:
     return True
 
 
-def _replace(session: Session, capture: Capture, change: str, shapes: Shapes) -> None:
+def _replace(session: Session, capture: Capture, change: str, shapes: Shapes, *, known: bool) -> None:
     if change and _waiting(session, change):
         raise CdcSyncError(
             f"table {capture.name!r} or its configuration has changed while changes wait to be sent",
@@ -200,6 +203,7 @@ def _replace(session: Session, capture: Capture, change: str, shapes: Shapes) ->
         )
     if change:
         release(session, change)
+    if known:
         session.run("captured_remove", table_name=capture.name)
     session.run("lock_table", {"table": _quoted(session, capture.name)})
     session.script(capture.script)
@@ -292,7 +296,7 @@ def uninstall(database: Database, name: str, *, discard: bool) -> int:
         waiting = unsent(session)
         if waiting and not discard:
             raise CdcSyncError(
-                f"{counted(waiting, 'change')} not yet applied at every destination yet",
+                f"{counted(waiting, 'change')} not applied at every destination yet",
                 hint="run cdc-sync replicate --once first, or give --discard to lose them",
             )
         for change, _ in _registered(session).values():

@@ -50,7 +50,7 @@ def seal(database: Database, key: Ed25519PrivateKey, sealed_at: str) -> Header |
         database.store_parts(snapshot, header.number, content.data())
         with database.sealing(snapshot) as session:
             _store(session, header, chain.seal(header, key), content, source)
-    database.tidy_changes(list(source.changes.values()))
+    database.tidy_changes([source.changes[section.table] for section in header.sections])
     return header
 
 

@@ -127,10 +127,20 @@ class Replicator:
         return int(rows[0][0]) if rows else 0
 
     def check(self) -> None:
-        """Look at every destination before anything is sealed. Raises Unreachable or SchemaMismatch."""
+        """Look at every destination before anything is sealed.
+
+        Raises SchemaMismatch for one that cannot take the rows, and Unreachable where nobody answers at any of them;
+        while one answers it gets what is for it, and ``round`` reports the others.
+        """
+        silent: list[Unreachable] = []
         for destination in self.config.destinations:
-            with self._open(destination):
-                pass
+            try:
+                with self._open(destination):
+                    pass
+            except Unreachable as error:
+                silent.append(error)
+        if len(silent) == len(self.config.destinations):
+            raise silent[0]
 
     @contextmanager
     def _open(self, destination: Destination) -> Iterator[Direct]:

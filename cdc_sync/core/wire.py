@@ -10,7 +10,7 @@ header's own digest covers the whole batch. Rows stand in a part in one of two e
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -164,6 +164,11 @@ def unpack_rows(data: bytes) -> list[list[Any]]:
         return _unpack(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
+
+
+def is_utf8(rows: Iterable[Row]) -> bool:
+    """Whether no value of the rows is ``NotUtf8``."""
+    return not any(NotUtf8 in map(type, row) for row in rows)
 
 
 def pack_part(table: str, rows: int, encoding: Encoding, data: bytes) -> tuple[Part, bytes]:

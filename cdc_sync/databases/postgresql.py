@@ -245,13 +245,11 @@ class PostgreSQL(Database):
 
     def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
         definitions = ", ".join(f"{sqlfiles.quote(column)} {declared}" for column, declared in columns)
-        session.script(f"create temporary table {sqlfiles.quote(name)} ({definitions}) on commit drop")
+        session.run("create_staging", {"name": name, "definitions": definitions})
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
     def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
-        quoted = sqlfiles.quote(name)
-        session.script(f"set local client_min_messages = warning; drop table if exists pg_temp.{quoted}")
-        session.script(f"create temporary table {quoted} on commit drop as {self.compile(query)}")
+        session.run("keep", {"name": name, "query": self.compile(query)})
 
     def spares(
         self, column: Column, value: sa.ColumnElement[Any], rows: sa.FromClause, n: sa.ColumnElement[Any]
@@ -277,7 +275,7 @@ class PostgreSQL(Database):
     ) -> None:
         data = part.data if part.encoding == "copy" else _as_copy(part.data, targets)
         names = sqlfiles.columns(column.name for column in columns)
-        statement = f"copy pg_temp.{sqlfiles.quote(staging)} ({names}) from stdin"
+        statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names})
         try:
             with session.driver.cursor() as cursor, cursor.copy(statement) as copy:
                 copy.write(data)
@@ -292,7 +290,7 @@ class PostgreSQL(Database):
         rows = [values.split_line(line) for line in data.splitlines()]
         with self.begin(Mode.READ) as session:
             for i, target in enumerate(targets):
-                texts = [row[i].decode() for row in rows if row[i] is not None]  # type: ignore[union-attr]
+                texts = [value.decode() for row in rows if (value := row[i]) is not None]
                 if not session.run("input_valid", texts=texts, type=target.declared)[0][0]:
                     raise DatabaseError(
                         f"column {target.column!r} of table {target.table!r} cannot hold a value that arrived: "

@@ -1,7 +1,8 @@
 """The ``.sql`` files: found, filled and quoted here and nowhere else.
 
-Holes use psql's own notation: ``:"name"`` takes an identifier and quotes it, ``:{name}`` takes a piece of SQL that was
-quoted already. ``:name`` stays what it is to SQLAlchemy, a bind parameter; ``::type`` stays a cast.
+Holes use psql's own notation: ``:"name"`` takes an identifier and quotes it, ``:'name'`` takes a string and makes a
+constant of it, ``:{name}`` takes a piece of SQL that was quoted already. ``:name`` stays what it is to SQLAlchemy, a
+bind parameter; ``::type`` stays a cast.
 """
 
 import re
@@ -10,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_HOLE = re.compile(r':"(\w+)"|:\{(\w+)\}')
+_HOLE = re.compile(r""":"(\w+)"|:'(\w+)'|:\{(\w+)\}""")
 
 
 def quote(*names: str | None) -> str:
@@ -42,12 +43,19 @@ def fill(text: str, holes: Mapping[str, str]) -> str:
     used: set[str] = set()
 
     def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
+        name = match[1] or match[2] or match[3]
         used.add(name)
-        return quote(holes[name]) if match[1] else holes[name]
+        if match[3]:
+            return holes[name]
+        return quote(holes[name]) if match[1] else literal(holes[name])
 
     filled = _HOLE.sub(value, text)
     unused = set(holes) - used
     if unused:
         raise LookupError(f"the statement has no hole named {sorted(unused)[0]!r}")
     return filled
+
+
+def has_hole(text: str, name: str) -> bool:
+    """Whether a statement asks for a value of this name."""
+    return any(name in match for match in _HOLE.findall(text))

@@ -263,14 +263,11 @@ class SQLite(Database):
                 time.sleep(time.monotonic() - started)
 
     def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
-        """Without types: a staged value keeps its storage class until the target's column takes it."""
-        session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
-        session.script(f"create temporary table {sqlfiles.quote(name)} ({sqlfiles.columns(c for c, _ in columns)})")
+        session.run("create_staging", {"name": name, "columns": sqlfiles.columns(c for c, _ in columns)})
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
     def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:
-        session.script(f"drop table if exists temp.{sqlfiles.quote(name)}")
-        session.script(f"create temporary table {sqlfiles.quote(name)} as {self.compile(query)}")
+        session.run("keep", {"name": name, "query": self.compile(query)})
 
     def spares(
         self, column: Column, value: sa.ColumnElement[Any], rows: sa.FromClause, n: sa.ColumnElement[Any]
@@ -284,11 +281,20 @@ class SQLite(Database):
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ) -> None:
-        rows = wire.unpack_rows(part.data) if part.encoding == "rows" else _from_copy(part.data, columns, targets)
-        table = f"{sqlfiles.quote(staging)} ({sqlfiles.columns(column.name for column in columns)})"
+        names = sqlfiles.columns(column.name for column in columns)
+
+        def insert(marks: str, rows: Iterable[Sequence[Any]]) -> None:
+            holes = {"name": staging, "columns": names, "marks": marks}
+            session.driver.executemany(sqlfiles.fill(self.text("fill_staging"), holes), rows)
+
         with self._raw():
-            for marks, group in groupby(rows, key=_marks):
-                session.driver.executemany(f"insert into temp.{table} values ({marks})", map(_bindable, group))  # noqa: S608
+            if part.encoding == "copy":
+                insert(_marks(columns), _from_copy(part.data, columns, targets))
+            elif wire.is_utf8(rows := wire.unpack_rows(part.data)):
+                insert(_marks(columns), rows)
+            else:
+                for marks, group in groupby(rows, key=_marks):
+                    insert(marks, map(_bindable, group))
 
     def identity(self, session: Session) -> str:
         return str(Path(session.run("identity")[0][0]).resolve())
