@@ -1,7 +1,8 @@
 """The fifth room: stored batches become rows of the server's tables, each in one transaction with its position."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,8 @@ from cdc_sync.core import net, wire
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, parents_first, steps
 from cdc_sync.core.layout import layout
-from cdc_sync.core.wire import Header, Part, Section
-from cdc_sync.databases import Database, Mode, PartRows, Session, Target, sqlfiles
+from cdc_sync.core.wire import Header, Part, PartRows, Section
+from cdc_sync.databases import Database, Mode, Session, Target, sqlfiles
 from cdc_sync.databases.writing import Writer, staged_like
 from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch, counted
 from cdc_sync.receive import locked_position
@@ -39,24 +40,48 @@ def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
             return None
         place = {"origin": origin, "epoch": epoch, "number": here.applied + 1}
         header = wire.decode_header(bytes(session.run("inbox_header", **place)[0][0]))
-        session.run("prepare_apply")
-        with database.muted(session):
-            _Batch(session, header).apply()
-        session.run("inbox_done", **place)
-        session.run("position_applied", origin=origin, epoch=epoch, applied=header.number)
+        with writing(session):
+            batch = Batch(session, header.shapes, header.sections)
+            for number, part in enumerate(header.parts):
+                batch.load(part.table, _unpacked(session, place, number, part))
+            batch.write()
+        finish(session, header)
         return Applied(number=header.number, rows=header.rows)
 
 
-class _Batch:
-    """One batch on its way into the target's tables."""
+def _unpacked(session: Session, place: Mapping[str, object], number: int, part: Part) -> PartRows:
+    rows = session.run("inbox_part", **place, part=number)
+    if not rows:
+        raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
+    return PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
 
-    def __init__(self, session: Session, header: Header) -> None:
+
+@contextmanager
+def writing(session: Session) -> Iterator[None]:
+    """Within the block, a batch may be written: what is written is not captured again."""
+    session.run("prepare_apply")
+    with session.database.muted(session):
+        yield
+
+
+def finish(session: Session, header: Header) -> None:
+    """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
+    place = {"origin": header.node, "epoch": header.epoch}
+    session.run("inbox_done", **place, number=header.number)
+    session.run("position_applied", **place, applied=header.number)
+
+
+class Batch:
+    """One batch on its way into the target's tables: its rows are loaded part by part, then written in one go."""
+
+    def __init__(self, session: Session, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
         self.session = session
-        self.header = header
-        self.shapes: Shapes = {shape.name: shape for shape in header.shapes}
+        self.shapes: Shapes = {shape.name: shape for shape in shapes}
         self.order = parents_first(self.shapes)
         self.described = self._described()
         self.targets = {name: session.database.table(table) for name, table in self.described.items()}
+        ordered = sorted(sections, key=lambda section: self.order.index(section.table))
+        self.work = {section.table: _Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(ordered)}
 
     def _described(self) -> dict[str, Table]:
         described = self.session.database.describe(self.session, sorted(self.shapes))
@@ -65,12 +90,15 @@ class _Batch:
                 raise SchemaMismatch(f"{self.session.database} has no table {name!r}", hint="create it there")
         return described
 
-    def apply(self) -> None:
+    def load(self, table: str, rows: PartRows) -> None:
+        """Stage a part's rows; each table's come in the order of its parts."""
+        self.work[table].load(rows)
+
+    def write(self) -> None:
         """Find what is deleted or renamed while all old keys hold; then write parents first, delete children first."""
-        sections = sorted(self.header.sections, key=lambda section: self.order.index(section.table))
-        work = [_Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(sections)]
+        work = list(self.work.values())
         for item in work:
-            item.stage()
+            item.settle()
         for item in work:
             item.mark()
         renamed = {item.section.table for item in work if item.section.counts.get("K")}
@@ -83,21 +111,11 @@ class _Batch:
         for item in reversed(work):
             item.delete()
 
-    def parts(self, table: str) -> list[tuple[int, Part]]:
-        return [(i, part) for i, part in enumerate(self.header.parts) if part.table == table]
-
-    def unpacked(self, number: int, part: Part) -> PartRows:
-        place = {"origin": self.header.node, "epoch": self.header.epoch, "number": self.header.number}
-        rows = self.session.run("inbox_part", **place, part=number)
-        if not rows:
-            raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
-        return PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
-
 
 class _Work:
     """One table of one batch."""
 
-    def __init__(self, batch: _Batch, section: Section, scratch: str) -> None:
+    def __init__(self, batch: Batch, section: Section, scratch: str) -> None:
         self.batch = batch
         self.section = section
         self.session = batch.session
@@ -105,6 +123,7 @@ class _Work:
         later = batch.order[batch.order.index(section.table) :]
         self.forward = tuple(r for r in batch.shapes[section.table].references if r.table in later)
         self.layout = layout(batch.shapes, section.table, keyed=section.keyed)
+        self.targets = self._targets()
         self.writer = self._writer(self._create_staging(), chained=False)
         self.alive = 0
 
@@ -127,20 +146,20 @@ class _Work:
         return [_target(self.batch.described, table, column) for table, column in like]
 
     def _create_staging(self) -> sa.TableClause:
-        columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self._targets(), strict=True)]
+        columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self.targets, strict=True)]
         numbers = ("seq", "here", "there", "chain")
         columns = [(name, "bigint" if name in numbers else declared) for name, declared in (*columns, ("chain", ""))]
         return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns)
 
-    # --- the four steps
+    # --- the steps
 
-    def stage(self) -> None:
-        """Load the rows; keep the fate of those that lived before, the last image of those that live on."""
-        targets = self._targets()
-        for number, part in self.batch.parts(self.section.table):
-            rows = self.batch.unpacked(number, part)
-            name = self.writer.staging.name
-            self.session.database.fill_staging(self.session, name, self.layout.columns, targets, rows)
+    def load(self, rows: PartRows) -> None:
+        self.session.database.fill_staging(
+            self.session, self.writer.staging.name, self.layout.columns, self.targets, rows
+        )
+
+    def settle(self) -> None:
+        """Keep the fate of those that lived before, the last image of those that live on."""
         if self.section.counts.get("K") and self.session.query(self.writer.moves())[0][0]:
             self._chain()
         if self.section.keyed:

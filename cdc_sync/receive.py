@@ -40,15 +40,21 @@ def store(database: Database, sealed: Sealed, parts: Iterable[bytes]) -> Verdict
 
     Raises RejectedBatch, and stores nothing, for a batch that is damaged, forged or forks its chain.
     """
-    header = wire.decode_header(sealed.header)
     with database.begin(Mode.WRITE) as session:
-        chain.verify(sealed, header.node, _registered_key(session, header, sealed))
-        here = locked_position(session, header.node, header.epoch)
-        known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)
-        verdict = chain.judge(here, header, sealed.digest, bytes(known[0][0]) if known else None)
+        verdict, header = admit(session, sealed)
         if verdict is Verdict.STORE:
-            _store(session, header, sealed, parts)
+            enter(session, header, sealed)
+            _store_parts(session, header, parts)
         return verdict
+
+
+def admit(session: Session, sealed: Sealed) -> tuple[Verdict, Header]:
+    """Verify a batch and find its place in its origin's chain. Raises RejectedBatch as ``store`` does."""
+    header = wire.decode_header(sealed.header)
+    chain.verify(sealed, header.node, _registered_key(session, header, sealed))
+    here = locked_position(session, header.node, header.epoch)
+    known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)
+    return chain.judge(here, header, sealed.digest, bytes(known[0][0]) if known else None), header
 
 
 def _registered_key(session: Session, header: Header, sealed: Sealed) -> bytes:
@@ -57,16 +63,23 @@ def _registered_key(session: Session, header: Header, sealed: Sealed) -> bytes:
     return bytes(session.run("peer", name=header.node)[0][0])
 
 
-def _store(session: Session, header: Header, sealed: Sealed, parts: Iterable[bytes]) -> None:
-    place = {"origin": header.node, "epoch": header.epoch, "number": header.number}
+def enter(session: Session, header: Header, sealed: Sealed) -> None:
+    """Note a batch as stored; its parts are the caller's to store, or to write at once."""
+    place = {"origin": header.node, "epoch": header.epoch}
     session.run(
         "inbox_add",
         **place,
+        number=header.number,
         header=sealed.header,
         signature=sealed.signature,
         digest=sealed.digest,
         rows=header.rows,
     )
+    session.run("position_stored", **place, stored=header.number, digest=sealed.digest)
+
+
+def _store_parts(session: Session, header: Header, parts: Iterable[bytes]) -> None:
+    place = {"origin": header.node, "epoch": header.epoch, "number": header.number}
     count = 0
     for part, data in zip(header.parts, parts, strict=False):
         wire.check_part(part, data)
@@ -74,4 +87,3 @@ def _store(session: Session, header: Header, sealed: Sealed, parts: Iterable[byt
         count += 1
     if count < len(header.parts):
         raise RejectedBatch("a batch arrived without all of its parts", hint="have the batch sent again")
-    session.run("position_stored", origin=header.node, epoch=header.epoch, stored=header.number, digest=sealed.digest)

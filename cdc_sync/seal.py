@@ -1,9 +1,9 @@
 """The second room: sealing moves changes out of the change tables into a numbered, chained, signed batch."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -11,7 +11,7 @@ from cdc_sync import capture
 from cdc_sync.core import chain, wire
 from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
-from cdc_sync.core.wire import Header, Part, Section
+from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.databases.reading import Reader, Source, pointed_at
 
@@ -19,15 +19,30 @@ SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
 
 
+class Listener(Protocol):
+    """Who hears what a seal reads while it reads, to be ahead. Nothing of it counts before the batch is sealed."""
+
+    def rows(self, table: str, rows: PartRows) -> None:
+        """Some rows of the batch, in the order of its parts."""
+
+
+Listen = Callable[[Sequence[Shape], Sequence[Section]], Sequence[Listener]]
+"""Asked who wants to listen, once a seal knows what it will read."""
+
+
+def _nobody(_shapes: Sequence[Shape], _sections: Sequence[Section]) -> Sequence[Listener]:
+    return ()
+
+
 @dataclass(slots=True)
 class Content:
     """What one snapshot yields: sections and parts, the parts' bytes in a spool, and how far each table was read."""
 
     spool: IO[bytes]
-    shapes: tuple[Shape, ...] = ()
-    sections: list[Section] = field(default_factory=list)
+    shapes: tuple[Shape, ...]
+    sections: list[Section]
+    upto: Mapping[str, int]
     parts: list[Part] = field(default_factory=list)
-    upto: Mapping[str, int] = field(default_factory=dict)
 
     def data(self) -> Iterator[bytes]:
         self.spool.seek(0)
@@ -35,43 +50,56 @@ class Content:
             yield self.spool.read(part.size)
 
 
-def seal(database: Database, key: Ed25519PrivateKey, sealed_at: str) -> Header | None:
+def seal(
+    database: Database, key: Ed25519PrivateKey, sealed_at: str, listen: Listen = _nobody
+) -> tuple[Header, Sealed] | None:
     """Seal everything that waits into the outbox's next batch; None where nothing waits.
 
     ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
     """
     with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool, database.begin(Mode.SNAPSHOT) as snapshot:
         source = capture.source(snapshot)
-        content = _read(snapshot, source, spool)
+        content = _read(snapshot, source, spool, listen)
         if not content.parts:
             return None
         last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
         header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
         database.store_parts(snapshot, header.number, content.data())
         with database.sealing(snapshot) as session:
-            _store(session, header, chain.seal(header, key), content, source)
+            sealed = chain.seal(header, key)
+            _store(session, header, sealed, content, source)
     database.tidy_changes([source.changes[section.table] for section in header.sections])
-    return header
+    return header, sealed
 
 
-def _read(session: Session, source: Source, spool: IO[bytes]) -> Content:
+def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
     names = sorted(source.changes)
     upto = {name: session.database.newest(session, source.changes[name]) for name in names}
-    content = Content(spool, upto=upto)
     counts = {name: _counts(session, source.changes[name]) for name in names}
-    content.sections = [Section(table=name, counts=counts[name]) for name in names if counts[name]]
-    reader = Reader(source, upto)
+    content = Content(
+        spool,
+        shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
+        sections=[Section(table=name, counts=counts[name]) for name in names if counts[name]],
+        upto=upto,
+    )
+    if content.sections:
+        _read_sections(session, Reader(source, upto), content, listen(content.shapes, content.sections))
+    return content
+
+
+def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:
+    source, encoding = reader.source, session.database.encoding
     keyed = {section.table for section in content.sections if section.keyed}
     for i, (table, target) in enumerate(_parents_to_keep(source, keyed)):
         reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
     for section in content.sections:
         query = reader.changes(section.table, keyed=section.keyed)
         for chunk in session.database.read_rows(session, query):
-            part, data = wire.pack_part(section.table, chunk.rows, session.database.encoding, chunk.data)
+            for listener in listeners:
+                listener.rows(section.table, PartRows(encoding=encoding, data=chunk.data))
+            part, data = wire.pack_part(section.table, chunk.rows, encoding, chunk.data)
             content.parts.append(part)
-            spool.write(data)
-    content.shapes = tuple(source.shapes[name] for name in sorted(source.shapes))
-    return content
+            content.spool.write(data)
 
 
 def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[str, ...]]]:
@@ -101,7 +129,7 @@ def _header(session: Session, content: Content, number: int, previous: bytes, se
     )
 
 
-def _store(session: Session, header: Header, sealed: wire.Sealed, content: Content, source: Source) -> None:
+def _store(session: Session, header: Header, sealed: Sealed, content: Content, source: Source) -> None:
     session.run(
         "outbox_add",
         number=header.number,

@@ -2,21 +2,22 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import apply, capture, databases, identity, receive, seal
+from cdc_sync import capture, databases, identity, seal
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan
-from cdc_sync.core.chain import Position
-from cdc_sync.core.wire import Sealed, decode_header
+from cdc_sync.core.change import Shape
+from cdc_sync.core.wire import Header, Sealed, Section, decode_header
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
-from cdc_sync.transports import Receipt
+from cdc_sync.inbox import DatabaseInbox
+from cdc_sync.transports import Receipt, Stream, Transport
 from cdc_sync.transports.direct import Direct
 
 log = logging.getLogger("cdc_sync")
@@ -46,33 +47,13 @@ class Delivered:
     receipt: Receipt
 
 
-class DatabaseInbox:
-    """The receiving rooms on a destination's database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        receive.prepare(database)
-
-    def close(self) -> None:
-        self.database.close()
-
-    def position(self, origin: str, epoch: str) -> Position:
-        return receive.position(self.database, origin, epoch)
-
-    def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
-        receive.store(self.database, sealed, parts)
-
-    def apply_next(self, origin: str, epoch: str) -> int | None:
-        applied = apply.apply_next(self.database, origin, epoch)
-        return None if applied is None else applied.rows
-
-
 class Replicator:
     """One node at work: its database, its key, and its destinations."""
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self.config = config
         self.progress = progress
+        self.roads: dict[str, Transport] = {}
         self.checked: set[str] = set()
         self.delivered: set[str] = set()
 
@@ -83,7 +64,10 @@ class Replicator:
             self._check_source()
             self.key: Ed25519PrivateKey = identity.load(self.config.key_path)
             with identity.exclusive(self.config.key_path), self.source.exclusive():
-                yield self
+                try:
+                    yield self
+                finally:
+                    self._leave(*self.config.destinations)
 
     def _check_source(self) -> None:
         with self.source.begin(Mode.READ) as session:
@@ -99,9 +83,9 @@ class Replicator:
 
     def round(self) -> list[Delivered]:
         """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
-        self._seal()
+        delivered = self._seal()
         last, receipts = self._last(), self._receipts()
-        delivered, errors = [], []
+        errors = []
         for destination in self.config.destinations:
             known = receipts.get(destination.name)
             if destination.name in self.delivered and known is not None and known.applied == last:
@@ -110,16 +94,55 @@ class Replicator:
                 delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
                 self.delivered.add(destination.name)
             except CdcSyncError as error:
+                self._leave(destination)
                 errors.append(error)
+        if not delivered:
+            self._leave(*self.config.destinations)
         self._release()
         if errors:
             raise errors[0]
         return delivered
 
-    def _seal(self) -> None:
-        header = seal.seal(self.source, self.key, _now())
-        if header is not None:
-            log.info("sealed batch %d: %d changes", header.number, header.rows)
+    def _seal(self) -> list[Delivered]:
+        """Seal what waits; the destinations that are up to date hear it already while it is read."""
+        with ExitStack() as streams:
+            listening: dict[str, Stream] = {}
+
+            def listen(shapes: Sequence[Shape], sections: Sequence[Section]) -> list[Stream]:
+                for name, stream in self._streams(shapes, sections):
+                    listening[name] = streams.enter_context(stream)
+                return list(listening.values())
+
+            sealed = seal.seal(self.source, self.key, _now(), listen)
+            if sealed is None:
+                return []
+            log.info("sealed batch %d: %d changes", sealed[0].number, sealed[0].rows)
+            return [item for name, stream in listening.items() for item in self._finish(name, stream, *sealed)]
+
+    def _streams(self, shapes: Sequence[Shape], sections: Sequence[Section]) -> Iterator[tuple[str, Stream]]:
+        last, receipts = self._last(), self._receipts()
+        for destination in self.config.destinations:
+            known = receipts.get(destination.name)
+            if destination.name not in self.checked or (known.applied if known else 0) != last:
+                continue
+            try:
+                stream = self._road(destination).stream(self.config.node.name, self.epoch, shapes, sections)
+            except CdcSyncError as error:
+                log.debug("no stream to %s: %s", destination.name, error)
+            else:
+                if stream is not None:
+                    yield destination.name, stream
+
+    def _finish(self, name: str, stream: Stream, header: Header, sealed: Sealed) -> Iterator[Delivered]:
+        self.progress.waiting(header.rows)
+        if not stream.finish(sealed):
+            self.progress.waiting(-header.rows)
+        else:
+            receipt = Receipt(stored=header.number, applied=header.number)
+            self._keep(name, receipt)
+            self.progress.applied(header.rows)
+            self.delivered.add(name)
+            yield Delivered(destination=name, receipt=receipt)
 
     def _last(self) -> int:
         with self.source.begin(Mode.READ) as session:
@@ -135,26 +158,30 @@ class Replicator:
         silent: list[Unreachable] = []
         for destination in self.config.destinations:
             try:
-                with self._open(destination):
-                    pass
+                self._road(destination)
             except Unreachable as error:
                 silent.append(error)
         if len(silent) == len(self.config.destinations):
             raise silent[0]
 
-    @contextmanager
-    def _open(self, destination: Destination) -> Iterator[Direct]:
-        target = databases.connect(destination.url, self.config.folder)
-        try:
-            if destination.name not in self.checked:
-                self._check_target(target, destination)
-                self.checked.add(destination.name)
-            transport = Direct(DatabaseInbox(target))
-        except BaseException:
-            target.close()
-            raise
-        with transport:
-            yield transport
+    def _road(self, destination: Destination) -> Transport:
+        """The road there, open; it is kept until a round has nothing for it, or it fails."""
+        if destination.name not in self.roads:
+            target = databases.connect(destination.url, self.config.folder)
+            try:
+                if destination.name not in self.checked:
+                    self._check_target(target, destination)
+                    self.checked.add(destination.name)
+                self.roads[destination.name] = Direct(DatabaseInbox(target))
+            except BaseException:
+                target.close()
+                raise
+        return self.roads[destination.name]
+
+    def _leave(self, *destinations: Destination) -> None:
+        for destination in destinations:
+            if road := self.roads.pop(destination.name, None):
+                road.close()
 
     def _check_target(self, target: Database, destination: Destination) -> None:
         with target.begin(Mode.READ) as session:
@@ -168,16 +195,16 @@ class Replicator:
         plan.check_target(self.shapes, captured, described, f"destination {destination.name!r}", target)
 
     def _deliver(self, destination: Destination) -> Receipt:
-        with self._open(destination) as transport:
-            receipt = transport.receipt(self.config.node.name, self.epoch)
-            self._keep(destination, receipt)
-            self._announce(receipt)
-            for sealed, number, count in self._batches(receipt.stored):
-                transport.send(sealed, self._parts(number, count))
-            self._keep(destination, transport.receipt(self.config.node.name, self.epoch))
-            receipt = transport.apply(self.config.node.name, self.epoch, self.progress.applied)
-            self._keep(destination, receipt)
-            return receipt
+        road = self._road(destination)
+        receipt = road.receipt(self.config.node.name, self.epoch)
+        self._keep(destination.name, receipt)
+        self._announce(receipt)
+        for sealed, number, count in self._batches(receipt.stored):
+            road.send(sealed, self._parts(number, count))
+        self._keep(destination.name, road.receipt(self.config.node.name, self.epoch))
+        receipt = road.apply(self.config.node.name, self.epoch, self.progress.applied)
+        self._keep(destination.name, receipt)
+        return receipt
 
     def _announce(self, receipt: Receipt) -> None:
         with self.source.begin(Mode.READ) as session:
@@ -202,11 +229,11 @@ class Replicator:
                 data = bytes(session.run("outbox_part", number=number, part=part)[0][0])
             yield data
 
-    def _keep(self, destination: Destination, receipt: Receipt) -> None:
-        known = self._receipts().get(destination.name)
+    def _keep(self, name: str, receipt: Receipt) -> None:
+        known = self._receipts().get(name)
         if known != receipt:
             with self.source.begin(Mode.WRITE) as session:
-                session.run("destination_set", name=destination.name, stored=receipt.stored, applied=receipt.applied)
+                session.run("destination_set", name=name, stored=receipt.stored, applied=receipt.applied)
 
     def _receipts(self) -> dict[str, Receipt]:
         with self.source.begin(Mode.READ) as session:

@@ -166,6 +166,14 @@ def unpack_rows(data: bytes) -> list[list[Any]]:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRows:
+    """A part's rows, unpacked."""
+
+    encoding: Encoding
+    data: bytes
+
+
 def is_utf8(rows: Iterable[Row]) -> bool:
     """Whether no value of the rows is ``NotUtf8``."""
     return not any(NotUtf8 in map(type, row) for row in rows)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cdc_sync.core.change import Column, Kind, Shape, Table
 from cdc_sync.core.layout import Staged
-from cdc_sync.core.wire import Encoding
+from cdc_sync.core.wire import Encoding, PartRows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.errors import CdcSyncError, Unreachable
 
@@ -53,14 +53,6 @@ class Target:
     column: str
     declared: str
     kind: Kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartRows:
-    """A part's rows, unpacked."""
-
-    encoding: Encoding
-    data: bytes
 
 
 class Session:
@@ -136,6 +128,9 @@ class Database(ABC):
 
     kind: ClassVar[str]
     """Its name in ``sql/`` and in messages."""
+
+    stages_ahead: ClassVar[bool]
+    """Whether a batch can be staged for as long as its origin reads it without keeping other writers out."""
 
     def __init__(self, url: sa.URL, engine: sa.Engine) -> None:
         self.url = url

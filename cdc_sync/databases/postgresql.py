@@ -1,6 +1,7 @@
 """Everything that Python must know about PostgreSQL; the only user of psycopg."""
 
 import re
+import selectors
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from cdc_sync.core import values, wire
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
 from cdc_sync.core.layout import Staged
+from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
-from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target, constant, selectable
+from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
 
 CHUNK = 2 * 1024 * 1024
@@ -71,6 +73,7 @@ def open_url(url: sa.URL, _folder: Path) -> Database:
 
 class PostgreSQL(Database):
     kind = "postgresql"
+    stages_ahead = True
     encoding = "copy"
     events = frozenset({"insert", "update", "delete", "key", "truncate"})
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -204,15 +207,25 @@ class PostgreSQL(Database):
         if result.status != psycopg.pq.ExecStatus.COPY_OUT:
             raise self._translated(psycopg.errors.error_from_result(result))
         fetch = connection.get_copy_data
-        size, line = fetch(0)
-        while size > 0:
-            yield line
-            size, line = fetch(0)
+        size, line = fetch(1)
+        while size >= 0:
+            if size:
+                yield line
+            else:
+                self._await(connection)
+            size, line = fetch(1)
         result = connection.get_result()
         if result is not None and result.status != psycopg.pq.ExecStatus.COMMAND_OK:
             raise self._translated(psycopg.errors.error_from_result(result))
         while connection.get_result() is not None:
             pass
+
+    def _await(self, connection: psycopg.pq.abc.PGconn) -> None:
+        """Wait for more to read; a blocking fetch waits with the interpreter's lock held, and stops every thread."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.socket, selectors.EVENT_READ)
+            selector.select()
+        connection.consume_input()
 
     def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
         for i, data in enumerate(parts):

@@ -19,8 +19,9 @@ from sqlalchemy.pool import NullPool
 from cdc_sync.core import values, wire
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
 from cdc_sync.core.layout import Staged
+from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
-from cdc_sync.databases.base import Chunk, Database, Mode, PartRows, Session, Target, constant, selectable
+from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
 
 CHUNK = 2 * 1024 * 1024
@@ -76,6 +77,7 @@ def open_url(url: sa.URL, folder: Path) -> Database:
 
 class SQLite(Database):
     kind = "sqlite"
+    stages_ahead = False
     encoding = "rows"
     events = frozenset({"insert", "update", "delete"})
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")

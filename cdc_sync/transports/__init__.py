@@ -1,10 +1,12 @@
 """One module per transport behind one protocol. Transports move sealed bytes; none knows what a row is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
-from cdc_sync.core.wire import Sealed
+from cdc_sync.core.change import Shape
+from cdc_sync.core.wire import PartRows, Sealed, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,15 +17,27 @@ class Receipt:
     applied: int
 
 
+class Stream(AbstractContextManager["Stream"], Protocol):
+    """A batch on its way while it is still being sealed. Leaving it unfinished undoes what it did."""
+
+    def rows(self, table: str, rows: PartRows) -> None:
+        """Some rows of the batch, in the order of its parts."""
+
+    def finish(self, sealed: Sealed) -> bool:
+        """The batch is sealed. True where it is stored and applied there now, False where it has to be sent."""
+
+
 class Transport(Protocol):
     """The road to one destination. Stored and applied are different facts, and neither is ever assumed."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Leave the road."""
 
     def receipt(self, origin: str, epoch: str) -> Receipt:
         """How far the origin's batches have come there. Raises Unreachable where nobody answers."""
+
+    def stream(self, origin: str, epoch: str, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
+        """Begin a batch ahead of its seal; None where this road takes sealed batches only."""
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         """Returns once the batch is stored there; sending one again does no harm."""

@@ -1,11 +1,12 @@
 """A connection to the destination's database: batches go into its inbox, and are applied over the same connection."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from cdc_sync.core.chain import Position
-from cdc_sync.core.wire import Sealed
-from cdc_sync.transports import Receipt
+from cdc_sync.core.change import Shape
+from cdc_sync.core.wire import Sealed, Section
+from cdc_sync.transports import Receipt, Stream
 
 
 class Inbox(Protocol):
@@ -20,6 +21,8 @@ class Inbox(Protocol):
     def apply_next(self, origin: str, epoch: str) -> int | None:
         """Rows of the batch applied, or None where nothing waits."""
 
+    def stream(self, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None: ...
+
 
 class Direct:
     """The road that is no road: both ends in one process."""
@@ -27,15 +30,15 @@ class Direct:
     def __init__(self, inbox: Inbox) -> None:
         self.inbox = inbox
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.inbox.close()
 
     def receipt(self, origin: str, epoch: str) -> Receipt:
         position = self.inbox.position(origin, epoch)
         return Receipt(stored=position.stored, applied=position.applied)
+
+    def stream(self, origin: str, epoch: str, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
+        return self.inbox.stream((origin, epoch), shapes, sections)
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         self.inbox.store(sealed, parts)

@@ -1,0 +1,129 @@
+"""The receiving rooms of one database behind one door, for the roads that lead there."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from cdc_sync import apply, receive
+from cdc_sync.core.chain import Position, Verdict
+from cdc_sync.core.change import Shape
+from cdc_sync.core.wire import PartRows, Sealed, Section
+from cdc_sync.databases import Database, Mode
+from cdc_sync.errors import CdcSyncError
+
+log = logging.getLogger("cdc_sync")
+
+WAITING = 4
+"""Chunks of rows at most between the origin, which reads, and the target, which stages; each of some 2 MiB."""
+
+PATIENCE = 5.0
+"""Seconds that a seal waits for a target that stages more slowly than it reads; then it goes on without."""
+
+
+class DatabaseInbox:
+    """Batches are stored here, and applied to the tables beside."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        receive.prepare(database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def position(self, origin: str, epoch: str) -> Position:
+        return receive.position(self.database, origin, epoch)
+
+    def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
+        receive.store(self.database, sealed, parts)
+
+    def apply_next(self, origin: str, epoch: str) -> int | None:
+        applied = apply.apply_next(self.database, origin, epoch)
+        return None if applied is None else applied.rows
+
+    def stream(self, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
+        """A batch of this origin and epoch that arrives while it is read, where the database can take it so."""
+        return Stream(self.database, place, shapes, sections) if self.database.stages_ahead else None
+
+
+class _GivenUp(CdcSyncError):
+    """The batch comes by the ordinary road, through the outbox and the inbox."""
+
+
+class Stream:
+    """A batch that a target stages while its origin still reads it, and writes once it is sealed there.
+
+    Reading costs one server about as much as staging costs the other, so the two overlap; the measurement stands in the
+    README. It is one transaction in a thread of its own, and nothing depends on it: whatever goes wrong, it is rolled
+    back, and the sealed batch comes by the ordinary road.
+    """
+
+    def __init__(
+        self, database: Database, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]
+    ) -> None:
+        self._database = database
+        self._place = place
+        self._arriving: queue.Queue[tuple[str, PartRows] | Sealed] = queue.Queue(WAITING)
+        self._over = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "stream")
+        self._done = self._thread.submit(self._work, shapes, sections)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.shutdown()
+
+    def rows(self, table: str, rows: PartRows) -> None:
+        self._put((table, rows))
+
+    def finish(self, sealed: Sealed) -> bool:
+        """The batch is sealed: write it. True where it is applied now, False where it has to be sent."""
+        self._put(sealed)
+        try:
+            self._done.result()
+        except CdcSyncError as error:
+            log.debug("a batch did not stream to %s: %s", self._database, error)
+            return False
+        return True
+
+    def _put(self, item: tuple[str, PartRows] | Sealed) -> None:
+        last = time.monotonic() + PATIENCE
+        while not self._over.is_set():
+            try:
+                self._arriving.put(item, timeout=0.1)
+            except queue.Full:
+                if time.monotonic() > last:
+                    self._over.set()
+            else:
+                return
+
+    def _next(self) -> tuple[str, PartRows] | Sealed:
+        while not self._over.is_set():
+            try:
+                return self._arriving.get(timeout=0.1)
+            except queue.Empty:
+                continue
+        raise _GivenUp("the stream was given up")
+
+    def _work(self, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
+        try:
+            with self._database.begin(Mode.WRITE) as session:
+                here = receive.locked_position(session, *self._place)
+                if here.applied < here.stored:
+                    raise _GivenUp("other batches wait to be applied first")
+                with apply.writing(session):
+                    batch = apply.Batch(session, shapes, sections)
+                    while not isinstance(item := self._next(), Sealed):
+                        batch.load(*item)
+                    verdict, header = receive.admit(session, item)
+                    if verdict is not Verdict.STORE:
+                        raise _GivenUp("the batch does not follow the last one stored")
+                    receive.enter(session, header, item)
+                    batch.write()
+                apply.finish(session, header)
+        finally:
+            self._over.set()
