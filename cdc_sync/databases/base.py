@@ -5,7 +5,7 @@ A database's own module says the rest. Rooms talk to ``Database`` and ``Session`
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -160,7 +160,8 @@ class Database(ABC):
             try:
                 yield Session(self, connection)
             except BaseException:
-                transaction.rollback()
+                with suppress(DBAPIError):  # a connection that is gone has rolled back already
+                    transaction.rollback()
                 raise
             with self.translated():
                 if mode is Mode.READ:
