@@ -5,9 +5,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -26,8 +28,10 @@ SETTLE = 1.0
 """Seconds that the application writes before anything else begins."""
 
 ALONE, BESIDE = "alone", "beside the replicator"
+ELSEWHERE = "beside the replicator of two other databases"
 
 Write = Callable[[int], object]
+T = TypeVar("T")
 
 
 def measure(server: sa.URL, rows: int, repeats: int) -> Section:
@@ -57,25 +61,47 @@ def _sqlite(rows: int, samples: Samples) -> None:
         source, target = (lite.create(Path(folder) / name) for name in ("source.db", "target.db"))
         with node(lite.url(source), lite.url(target)) as path:
             lite.backlog(source, "insert", rows)
-            _watch("SQLite", "sqlite", str(source), path, samples)
+            watch = _Watch("SQLite", "sqlite", str(source), samples)
+            seconds = watch.over(BESIDE, lambda: ours.replicate(path).seconds)
+            watch.over(ALONE, lambda: time.sleep(seconds))
 
 
 def _postgresql(server: sa.URL, rows: int, samples: Samples) -> None:
+    """Also beside the replicator of two other databases: the same load on the machine, and not a lock in common."""
     with ExitStack() as stack:
-        source, target = (stack.enter_context(postgres.table_database(server)) for _ in range(2))
-        path = stack.enter_context(node(postgres.text(source), postgres.text(target)))
-        postgres.insert_backlog(source, rows)
-        postgres.checkpoint(source)
-        _watch("PostgreSQL", "postgresql", postgres.text(source), path, samples)
+        source, path = _backlog(server, rows, stack)
+        _, elsewhere = _backlog(server, rows, stack)
+        watch = _Watch("PostgreSQL", "postgresql", postgres.text(source), samples)
+        seconds = watch.over(BESIDE, lambda: ours.replicate(path).seconds)
+        watch.over(ELSEWHERE, lambda: ours.replicate(elsewhere).seconds)
+        watch.over(ALONE, lambda: time.sleep(seconds))
 
 
-def _watch(label: str, kind: str, url: str, path: Path, samples: Samples) -> None:
-    with _application(kind, url, FIRST) as waits:
-        seconds = ours.replicate(path).seconds
-    _add(label, BESIDE, waits, samples)
-    with _application(kind, url, FIRST * 2) as waits:
-        time.sleep(seconds)
-    _add(label, ALONE, waits, samples)
+def _backlog(server: sa.URL, rows: int, stack: ExitStack) -> tuple[sa.URL, Path]:
+    source, target = (stack.enter_context(postgres.table_database(server)) for _ in range(2))
+    path = stack.enter_context(node(postgres.text(source), postgres.text(target)))
+    postgres.insert_backlog(source, rows)
+    postgres.checkpoint(source)
+    return source, path
+
+
+@dataclass
+class _Watch:
+    """One application on one database, watched again and again."""
+
+    label: str
+    kind: str
+    url: str
+    samples: Samples
+    first: int = FIRST
+
+    def over(self, variant: str, activity: Callable[[], T]) -> T:
+        """Take the application's waits while the activity goes on."""
+        with _application(self.kind, self.url, self.first) as waits:
+            result = activity()
+        self.first += FIRST
+        _add(self.label, variant, waits, self.samples)
+        return result
 
 
 def _add(label: str, variant: str, waits: list[float], samples: Samples) -> None:
