@@ -75,7 +75,8 @@ def seal(
 def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
     names = sorted(source.changes)
     upto = {name: session.database.newest(session, source.changes[name]) for name in names}
-    counts = {name: _counts(session, source.changes[name]) for name in names}
+    reader = Reader(source, upto)
+    counts = {name: dict(session.query(reader.counts(name))) for name in names}
     content = Content(
         spool,
         shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
@@ -83,7 +84,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
         upto=upto,
     )
     if content.sections:
-        _read_sections(session, Reader(source, upto), content, listen(content.shapes, content.sections))
+        _read_sections(session, reader, content, listen(content.shapes, content.sections))
     return content
 
 
@@ -107,10 +108,6 @@ def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[s
     wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in keyed]
     order = parents_first(source.shapes)
     return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
-
-
-def _counts(session: Session, change: str) -> dict[str, int]:
-    return dict(session.run("change_counts", {"change": change}, change_table=change))
 
 
 def _header(session: Session, content: Content, number: int, previous: bytes, sealed_at: str) -> Header:

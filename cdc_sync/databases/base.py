@@ -259,6 +259,10 @@ class Database(ABC):
         """A table of the application's, to select from and write to."""
 
     @abstractmethod
+    def op(self, op: sa.ColumnElement[Any], changed: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        """A change's operation: I, U, D, or K for an update that ``changed`` a watched column."""
+
+    @abstractmethod
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """A change's time of capture as ISO 8601 text in UTC."""
 

@@ -182,6 +182,9 @@ class PostgreSQL(Database):
     def table(self, table: Table) -> sa.TableClause:
         return selectable(table.schema, table.name, table.names)
 
+    def op(self, op: sa.ColumnElement[Any], changed: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:  # noqa: ARG002
+        return sa.cast(op, sa.Text)
+
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 

@@ -27,6 +27,11 @@ class Source:
         shape = self.shapes[name]
         return self.database.change_table(self.changes[name], (*OWN, *shape.names, *self.old(name).values()))
 
+    def op(self, name: str, change: sa.TableClause) -> Expression:
+        """A change's operation, a K where it changed a watched column."""
+        changed = (change.c[column].is_distinct_from(change.c[old]) for column, old in self.old(name).items())
+        return self.database.op(change.c[OWN[1]], sa.or_(sa.false(), *changed))
+
     def watched(self, name: str) -> tuple[str, ...]:
         return watched(self.shapes[name], self.shapes.values())
 
@@ -47,11 +52,18 @@ class Reader:
         self.upto = upto
         self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
 
+    def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """How many changes of each operation the seal takes."""
+        change = self.source.change(name)
+        changes = sa.select(self.source.op(name, change).label("op")).where(self._taken(name, change)).subquery()
+        return sa.select(changes.c.op, sa.func.count()).group_by(changes.c.op)
+
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
         shape, change = self.source.shapes[name], self.source.change(name)
         rows: sa.FromClause = change
-        seq, op, captured_at = (change.c[column] for column in OWN)
+        seq, _, captured_at = (change.c[column] for column in OWN)
+        op = self.source.op(name, change)
         parents: list[Expression] = []
         for reference in shape.references:
             rows, found = self._follow(rows, {column: change.c[column] for column in shape.names}, reference)
@@ -79,7 +91,7 @@ class Reader:
     def _before(self, name: str, change: sa.TableClause) -> dict[str, Expression]:
         """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
         deleted = change.c[OWN[1]] == constant("D")
-        changed = change.c[OWN[1]] == constant("K")
+        changed = self.source.op(name, change) == constant("K")
         return {
             column: sa.case((deleted, change.c[column]), (changed, change.c[old]))
             for column, old in self.source.old(name).items()
@@ -167,7 +179,7 @@ class Reader:
                 sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
                 sa.func.count().over(partition_by=here).label("departures"),
             )
-            .where(change.c[OWN[1]].in_([constant("D"), constant("K")]), self._taken(name, change))
+            .where(self.source.op(name, change).in_([constant("D"), constant("K")]), self._taken(name, change))
             .cte("leaving")
         )
 
@@ -179,7 +191,7 @@ class Reader:
                 *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
                 sa.func.count().label("arrivals"),
             )
-            .where(change.c[OWN[1]].in_([constant("I"), constant("K")]), self._taken(name, change))
+            .where(self.source.op(name, change).in_([constant("I"), constant("K")]), self._taken(name, change))
             .group_by(*(change.c[column] for column in target))
             .cte("arrived")
         )

@@ -183,7 +183,6 @@ class SQLite(Database):
             "watched": sqlfiles.columns(watched),
             "old": sqlfiles.columns(watched, "old."),
             "old_watched": sqlfiles.columns(old),
-            "changed": " or ".join(_differs(name) for name in watched),
             **self.release_holes(change),
         }
 
@@ -205,6 +204,9 @@ class SQLite(Database):
 
     def table(self, table: Table) -> sa.TableClause:
         return selectable(None, table.name, table.names)
+
+    def op(self, op: sa.ColumnElement[Any], changed: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        return sa.case((sa.and_(op == constant("U"), changed), constant("K")), else_=op)
 
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.strftime(constant("%Y-%m-%d %H:%M:%f+00"), column)
@@ -320,11 +322,6 @@ def _bindable(row: Sequence[Any]) -> list[Any]:
 
 def _trigger(event: str, change: str) -> str:
     return f"cdc_sync_{event}_{change.removeprefix('cdc_sync_')}"
-
-
-def _differs(name: str) -> str:
-    """Binary: under NOCASE a key that changes only its case would pass for unchanged."""
-    return f"old.{sqlfiles.quote(name)} collate binary is not new.{sqlfiles.quote(name)}"
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tuple[str, ...]]:

@@ -19,13 +19,13 @@ NEW, OLD = (", ".join(f"{image}.{column}" for column in table.COLUMNS) for image
 JSON_TRIGGERS = f"""
 create table delta (seq integer primary key, op, captured_at, payload);
 create trigger capture_insert after insert on t begin
-    insert into delta (op, captured_at, payload) values ('I', julianday('now'), json_array({NEW}));
+    insert into delta (op, captured_at, payload) values ('I', julianday(), json_array({NEW}));
 end;
 create trigger capture_update after update on t begin
-    insert into delta (op, captured_at, payload) values ('U', julianday('now'), json_array({NEW}));
+    insert into delta (op, captured_at, payload) values ('U', julianday(), json_array({NEW}));
 end;
 create trigger capture_delete after delete on t begin
-    insert into delta (op, captured_at, payload) values ('D', julianday('now'), json_array({OLD}));
+    insert into delta (op, captured_at, payload) values ('D', julianday(), json_array({OLD}));
 end;
 """
 """Whole rows, as row_to_json has them; no check for key changes and no mute: less than a replicator needs."""
