@@ -48,12 +48,16 @@ class DatabaseInbox:
         return Stream(self.database, place, shapes, sections) if self.database.stages_ahead else None
 
 
+_Arriving = tuple[str, PartRows] | None | Sealed
+"""What comes over a stream: rows of a table, None after the last of them, and the batch as it was sealed."""
+
+
 class _GivenUp(CdcSyncError):
     """The batch comes by the ordinary road, through the outbox and the inbox."""
 
 
 class Stream:
-    """A batch that a target stages while its origin still reads it, and writes once it is sealed there.
+    """A batch that a target stages while its origin still reads it, and commits once it is sealed there.
 
     Reading costs one server about as much as staging costs the other, so the two overlap; the measurement stands in the
     README. It is one transaction in a thread of its own, and nothing depends on it: whatever goes wrong, it is rolled
@@ -65,7 +69,7 @@ class Stream:
     ) -> None:
         self._database = database
         self._place = place
-        self._arriving: queue.Queue[tuple[str, PartRows] | Sealed] = queue.Queue(WAITING)
+        self._arriving: queue.Queue[_Arriving] = queue.Queue(WAITING)
         self._over = threading.Event()
         self._thread = ThreadPoolExecutor(1, "stream")
         self._done = self._thread.submit(self._work, shapes, sections)
@@ -80,6 +84,9 @@ class Stream:
     def rows(self, table: str, rows: PartRows) -> None:
         self._put((table, rows))
 
+    def complete(self) -> None:
+        self._put(None)
+
     def finish(self, sealed: Sealed) -> bool:
         """The batch is sealed: write it. True where it is applied now, False where it has to be sent."""
         self._put(sealed)
@@ -90,7 +97,7 @@ class Stream:
             return False
         return True
 
-    def _put(self, item: tuple[str, PartRows] | Sealed) -> None:
+    def _put(self, item: _Arriving) -> None:
         last = time.monotonic() + PATIENCE
         while not self._over.is_set():
             try:
@@ -101,7 +108,7 @@ class Stream:
             else:
                 return
 
-    def _next(self) -> tuple[str, PartRows] | Sealed:
+    def _next(self) -> _Arriving:
         while not self._over.is_set():
             try:
                 return self._arriving.get(timeout=0.1)
@@ -117,13 +124,16 @@ class Stream:
                     raise _GivenUp("other batches wait to be applied first")
                 with apply.writing(session):
                     batch = apply.Batch(session, shapes, sections)
-                    while not isinstance(item := self._next(), Sealed):
+                    while isinstance(item := self._next(), tuple):
                         batch.load(*item)
-                    verdict, header = receive.admit(session, item)
-                    if verdict is not Verdict.STORE:
-                        raise _GivenUp("the batch does not follow the last one stored")
-                    receive.enter(session, header, item)
                     batch.write()
+                sealed = self._next()
+                if not isinstance(sealed, Sealed):
+                    raise _GivenUp("more rows came after the last")
+                verdict, header = receive.admit(session, sealed)
+                if verdict is not Verdict.STORE:
+                    raise _GivenUp("the batch does not follow the last one stored")
+                receive.enter(session, header, sealed)
                 apply.finish(session, header)
         finally:
             self._over.set()

@@ -25,6 +25,9 @@ class Listener(Protocol):
     def rows(self, table: str, rows: PartRows) -> None:
         """Some rows of the batch, in the order of its parts."""
 
+    def complete(self) -> None:
+        """These were all rows."""
+
 
 Listen = Callable[[Sequence[Shape], Sequence[Section]], Sequence[Listener]]
 """Asked who wants to listen, once a seal knows what it will read."""
@@ -101,6 +104,8 @@ def _read_sections(session: Session, reader: Reader, content: Content, listeners
             part, data = wire.pack_part(section.table, chunk.rows, encoding, chunk.data)
             content.parts.append(part)
             content.spool.write(data)
+    for listener in listeners:
+        listener.complete()
 
 
 def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[str, ...]]]:

@@ -192,31 +192,31 @@ class PostgreSQL(Database):
         return sa.true()
 
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
-        lines: list[memoryview] = []
-        size = 0
-        for line in self._copied(session, f"copy ({self.compile(query)}) to stdout"):
-            lines.append(line)
-            size += len(line)
+        """COPY's lines straight from libpq: psycopg's own loop costs 0.8 µs a row more, a quarter of the whole read."""
+        connection = session.driver.pgconn
+        self._begin_copy(connection, f"copy ({self.compile(query)}) to stdout")
+        fetch, lines, size = connection.get_copy_data, list[memoryview](), 0
+        length, line = fetch(1)
+        while length >= 0:
+            if length:
+                lines.append(line)
+                size += length
+            else:
+                self._await(connection)
             if size >= CHUNK:
                 yield Chunk(data=b"".join(lines), rows=len(lines))
                 lines, size = [], 0
+            length, line = fetch(1)
+        self._end_copy(connection)
         if lines:
             yield Chunk(data=b"".join(lines), rows=len(lines))
 
-    def _copied(self, session: Session, statement: str) -> Iterator[memoryview]:
-        """COPY's lines straight from libpq: psycopg's own loop costs 0.8 µs a row more, a quarter of the whole read."""
-        connection = session.driver.pgconn
+    def _begin_copy(self, connection: psycopg.pq.abc.PGconn, statement: str) -> None:
         result = connection.exec_(statement.encode())
         if result.status != psycopg.pq.ExecStatus.COPY_OUT:
             raise self._translated(psycopg.errors.error_from_result(result))
-        fetch = connection.get_copy_data
-        size, line = fetch(1)
-        while size >= 0:
-            if size:
-                yield line
-            else:
-                self._await(connection)
-            size, line = fetch(1)
+
+    def _end_copy(self, connection: psycopg.pq.abc.PGconn) -> None:
         result = connection.get_result()
         if result is not None and result.status != psycopg.pq.ExecStatus.COMMAND_OK:
             raise self._translated(psycopg.errors.error_from_result(result))

@@ -23,6 +23,9 @@ class Stream(AbstractContextManager["Stream"], Protocol):
     def rows(self, table: str, rows: PartRows) -> None:
         """Some rows of the batch, in the order of its parts."""
 
+    def complete(self) -> None:
+        """These were all rows."""
+
     def finish(self, sealed: Sealed) -> bool:
         """The batch is sealed. True where it is stored and applied there now, False where it has to be sent."""
 
