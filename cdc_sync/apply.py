@@ -14,6 +14,7 @@ from cdc_sync.core.keys import Plain, parents_first, steps
 from cdc_sync.core.layout import layout
 from cdc_sync.core.wire import Header, Part, PartRows, Section
 from cdc_sync.databases import Database, Mode, Session, Target, sqlfiles
+from cdc_sync.databases.room import Room
 from cdc_sync.databases.writing import Writer, staged_like
 from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch, counted
 from cdc_sync.receive import locked_position
@@ -195,6 +196,8 @@ class _Work:
             return
         if self.section.counts.get("K"):
             self._rename()
+        if set(self.section.counts) != {"I"}:
+            self._make_room()
         if self.forward:
             self._insert_in_rounds()
             return
@@ -276,6 +279,25 @@ class _Work:
         if count:
             self._clear_the_way()
         self.session.execute(self.writer.rename())
+
+    def _make_room(self) -> None:
+        """Have rows of the batch let go of unique values that other rows of it are to get."""
+        described, shape = self.batch.described[self.section.table], self._shape
+        for unique in described.uniques:
+            if set(unique) not in (set(shape.key), set(self.writer.locator)) and set(unique).issubset(shape.names):
+                self._step_aside(Room(self.writer, unique))
+
+    def _step_aside(self, room: Room) -> None:
+        for column, holders in room.ways():
+            try:
+                with self.session.attempt():
+                    self._keep(room.aside, holders)
+                    if self.session.query(sa.select(room.aside).limit(1)):
+                        self.session.execute(room.step(column))
+            except DatabaseError as error:
+                log.debug("stepping aside in column %s of table %s: %s", column, self.section.table, error)
+            else:
+                return
 
     def _clear_the_way(self) -> None:
         """Park rows that will be renamed or deleted themselves; where no value for that is legal, delete them."""

@@ -13,7 +13,7 @@ from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.databases.reading import Reader, Source, pointed_at
+from cdc_sync.databases.reading import MAYBE, Reader, Source, pointed_at
 
 SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
@@ -39,11 +39,15 @@ def _nobody(_shapes: Sequence[Shape], _sections: Sequence[Section]) -> Sequence[
 
 @dataclass(slots=True)
 class Content:
-    """What one snapshot yields: sections and parts, the parts' bytes in a spool, and how far each table was read."""
+    """What one snapshot yields: sections and parts, the parts' bytes in a spool.
+
+    ``read`` names the tables of which anything was read, ``upto`` how far; some of it may say nothing in the end.
+    """
 
     spool: IO[bytes]
     shapes: tuple[Shape, ...]
     sections: list[Section]
+    read: Sequence[str]
     upto: Mapping[str, int]
     parts: list[Part] = field(default_factory=list)
 
@@ -60,18 +64,29 @@ def seal(
 
     ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
     """
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool, database.begin(Mode.SNAPSHOT) as snapshot:
-        source = capture.source(snapshot)
-        content = _read(snapshot, source, spool, listen)
-        if not content.parts:
-            return None
-        last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
-        header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
-        database.store_parts(snapshot, header.number, content.data())
-        with database.sealing(snapshot) as session:
-            sealed = chain.seal(header, key)
-            _store(session, header, sealed, content, source)
-    database.tidy_changes([source.changes[section.table] for section in header.sections])
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
+        with database.begin(Mode.SNAPSHOT) as snapshot:
+            source = capture.source(snapshot)
+            content = _read(snapshot, source, spool, listen)
+            sealed = _seal(snapshot, content, source, key, sealed_at) if content.parts else None
+        if sealed is None and content.read:
+            with database.begin(Mode.WRITE) as session:
+                _clear(session, content, source)
+    database.tidy_changes([source.changes[name] for name in content.read])
+    return sealed
+
+
+def _seal(
+    snapshot: Session, content: Content, source: Source, key: Ed25519PrivateKey, sealed_at: str
+) -> tuple[Header, Sealed]:
+    database = snapshot.database
+    last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
+    header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
+    database.store_parts(snapshot, header.number, content.data())
+    with database.sealing(snapshot) as session:
+        sealed = chain.seal(header, key)
+        _store(session, header, sealed)
+        _clear(session, content, source)
     return header, sealed
 
 
@@ -79,11 +94,17 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     names = sorted(source.changes)
     upto = {name: session.database.newest(session, source.changes[name]) for name in names}
     reader = Reader(source, upto)
-    counts = {name: dict(session.query(reader.counts(name))) for name in names}
+    noted = {name: dict(session.query(reader.counts(name))) for name in names}
+    for i, name in enumerate(name for name in names if MAYBE in noted[name]):
+        reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
+    counts = {
+        name: dict(session.query(reader.counts(name))) if name in reader.replaced else noted[name] for name in names
+    }
     content = Content(
         spool,
         shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
         sections=[Section(table=name, counts=counts[name]) for name in names if counts[name]],
+        read=[name for name in names if noted[name]],
         upto=upto,
     )
     if content.sections:
@@ -131,7 +152,7 @@ def _header(session: Session, content: Content, number: int, previous: bytes, se
     )
 
 
-def _store(session: Session, header: Header, sealed: Sealed, content: Content, source: Source) -> None:
+def _store(session: Session, header: Header, sealed: Sealed) -> None:
     session.run(
         "outbox_add",
         number=header.number,
@@ -140,6 +161,9 @@ def _store(session: Session, header: Header, sealed: Sealed, content: Content, s
         digest=sealed.digest,
         rows=header.rows,
     )
-    for section in content.sections:
-        change = source.changes[section.table]
-        session.database.clear_changes(session, change, content.upto[section.table])
+
+
+def _clear(session: Session, content: Content, source: Source) -> None:
+    """What was read is sealed, or has turned out to say nothing."""
+    for name in content.read:
+        session.database.clear_changes(session, source.changes[name], content.upto[name])

@@ -61,13 +61,18 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table as its database describes it. ``uniques``: unconditional unique keys, the primary key included."""
+    """A table as its database describes it.
+
+    ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index as columns with
+    their collations, conditional ones too, where the database may remove a row to make room for another (REPLACE).
+    """
 
     name: str
     schema: str | None
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
+    exclusive: tuple[tuple[tuple[str, str], ...], ...] = ()
     references: tuple[Reference, ...] = ()
 
     def column(self, name: str) -> Column | None:

@@ -13,6 +13,9 @@ from cdc_sync.databases.base import Database, Session, constant
 Expression = sa.ColumnElement[Any]
 OWN = ("cdc_sync_seq", "cdc_sync_op", "cdc_sync_captured_at")
 
+MAYBE = "R"
+"""The operation of a change that notes a row which a REPLACE may remove; every other is one of ``change.Op``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -44,18 +47,20 @@ class Reader:
     """Builds the queries of one seal.
 
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
-    changed their key in this batch, a temporary table of their keys from before it.
+    changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
+    the changes that note a row's removal by REPLACE.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
         self.source = source
         self.upto = upto
         self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
+        self.replaced: dict[str, sa.TableClause] = {}
 
     def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
-        """How many changes of each operation the seal takes."""
+        """How many changes of each operation the seal takes, and how many only note that a row may be removed."""
         change = self.source.change(name)
-        changes = sa.select(self.source.op(name, change).label("op")).where(self._taken(name, change)).subquery()
+        changes = sa.select(self._op(name, change).label("op")).where(self._taken(name, change)).subquery()
         return sa.select(changes.c.op, sa.func.count()).group_by(changes.c.op)
 
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
@@ -63,7 +68,7 @@ class Reader:
         shape, change = self.source.shapes[name], self.source.change(name)
         rows: sa.FromClause = change
         seq, _, captured_at = (change.c[column] for column in OWN)
-        op = self.source.op(name, change)
+        op = self._op(name, change)
         parents: list[Expression] = []
         for reference in shape.references:
             rows, found = self._follow(rows, {column: change.c[column] for column in shape.names}, reference)
@@ -81,17 +86,27 @@ class Reader:
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
         """1 where a row of the table has this identity now, else 0."""
+        return sa.case((self._stands(name, identity), constant(1)), else_=constant(0))
+
+    def _stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
         live, columns = self.source.tables[name].alias(), self.source.shapes[name].identity
-        there = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity)).exists()
-        return sa.case((there, constant(1)), else_=constant(0))
+        return sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity)).exists()
+
+    def _op(self, name: str, change: sa.TableClause) -> Expression:
+        op = self.source.op(name, change)
+        return sa.case((op == constant(MAYBE), constant("D")), else_=op) if name in self.replaced else op
 
     def _taken(self, name: str, change: sa.TableClause) -> sa.ColumnElement[bool]:
-        return self.source.database.unsealed(change, self.upto[name])
+        taken = self.source.database.unsealed(change, self.upto[name])
+        if name not in self.replaced:
+            return taken
+        removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()
+        return sa.and_(taken, sa.or_(change.c[OWN[1]] != constant(MAYBE), removed))
 
     def _before(self, name: str, change: sa.TableClause) -> dict[str, Expression]:
         """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
-        deleted = change.c[OWN[1]] == constant("D")
-        changed = self.source.op(name, change) == constant("K")
+        op = self._op(name, change)
+        deleted, changed = op == constant("D"), op == constant("K")
         return {
             column: sa.case((deleted, change.c[column]), (changed, change.c[old]))
             for column, old in self.source.old(name).items()
@@ -167,6 +182,48 @@ class Reader:
         names = [*places, *(f"k{i}" for i in range(len(leaves)))]
         self.origins[name, target] = sa.table(table, *(sa.column(column) for column in names))
 
+    def keep_replaced(self, session: Session, name: str, table: str) -> None:
+        """Find which rows of those that REPLACE may have removed are gone; only these count as deleted, from now on.
+
+        A row that stood in the way of another was noted first. If the next thing to happen at its identity is that a
+        row arrives there, or if nothing happens and no row stands there now, then it was removed without a word. If it
+        leaves, it still lived; if it is noted again, that note decides.
+        """
+        events = self._comings_and_goings(name)
+        places = [column for column in events.c if column.name.startswith("t")]
+        following = sa.func.lead(events.c.event).over(partition_by=places, order_by=events.c.seq)
+        noted = sa.select(events, following.label("following")).cte("noted")
+        here = [noted.c[column.name] for column in places]
+        stands = self._stands(name, here)
+        gone = sa.or_(noted.c.following == constant("comes"), sa.and_(noted.c.following.is_(None), sa.not_(stands)))
+        session.database.keep(session, table, sa.select(noted.c.seq).where(noted.c.event == constant("noted"), gone))
+        self.replaced[name] = sa.table(table, sa.column("seq"))
+
+    def _comings_and_goings(self, name: str) -> sa.CTE:
+        """Each time that a row came to an identity (``t0``...), left it, or was noted there."""
+        change, old = self.source.change(name), self.source.old(name)
+        op, identity = change.c[OWN[1]], self.source.shapes[name].identity
+        here = [change.c[column] for column in identity]
+        there = [change.c[old[column]] for column in identity]
+        moved = sa.and_(
+            op == constant("U"), *[sa.or_(*(a.is_distinct_from(b) for a, b in zip(here, there, strict=True)))]
+        )
+        cases = [
+            ("noted", here, op == constant(MAYBE)),
+            ("comes", here, sa.or_(op == constant("I"), moved)),
+            ("leaves", here, op == constant("D")),
+            ("leaves", there, moved),
+        ]
+        queries = [
+            sa.select(
+                change.c[OWN[0]].label("seq"),
+                constant(event).label("event"),
+                *(value.label(f"t{i}") for i, value in enumerate(values)),
+            ).where(self.source.database.unsealed(change, self.upto[name]), condition)
+            for event, values, condition in cases
+        ]
+        return sa.union_all(*queries).cte("comings_and_goings")
+
     def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
         change = self.source.change(name)
@@ -179,7 +236,7 @@ class Reader:
                 sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
                 sa.func.count().over(partition_by=here).label("departures"),
             )
-            .where(self.source.op(name, change).in_([constant("D"), constant("K")]), self._taken(name, change))
+            .where(self._op(name, change).in_([constant("D"), constant("K")]), self._taken(name, change))
             .cte("leaving")
         )
 
@@ -191,7 +248,7 @@ class Reader:
                 *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
                 sa.func.count().label("arrivals"),
             )
-            .where(self.source.op(name, change).in_([constant("I"), constant("K")]), self._taken(name, change))
+            .where(self._op(name, change).in_([constant("I"), constant("K")]), self._taken(name, change))
             .group_by(*(change.c[column] for column in target))
             .cte("arrived")
         )

@@ -79,7 +79,7 @@ class SQLite(Database):
     kind = "sqlite"
     stages_ahead = False
     encoding = "rows"
-    events = frozenset({"insert", "update", "delete"})
+    events = frozenset({"insert", "update", "delete", "replace", "displace"})
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
 
     @property
@@ -151,10 +151,11 @@ class SQLite(Database):
         if not rows:
             return None
         columns, primary_key = _columns(rows)
+        indexes = [list(members) for _, members in groupby(session.run("uniques", name=name), key=lambda row: row[0])]
         uniques = [primary_key] if primary_key else []
-        for _, members in groupby(session.run("uniques", name=name), key=lambda row: row[0]):
-            key = tuple(row[2] for row in members)
-            if None not in key and key not in uniques:
+        for index in indexes:
+            key = tuple(row[2] for row in index)
+            if None not in key and not index[0][4] and key not in uniques:
                 uniques.append(key)
         return Table(
             name=rows[0][0],
@@ -162,6 +163,7 @@ class SQLite(Database):
             columns=columns,
             primary_key=primary_key,
             uniques=tuple(uniques),
+            exclusive=_exclusive(primary_key, indexes),
             references=tuple(self._references(session, name)),
         )
 
@@ -183,6 +185,7 @@ class SQLite(Database):
             "watched": sqlfiles.columns(watched),
             "old": sqlfiles.columns(watched, "old."),
             "old_watched": sqlfiles.columns(old),
+            **_collision_holes(table, shape),
             **self.release_holes(change),
         }
 
@@ -322,6 +325,30 @@ def _bindable(row: Sequence[Any]) -> list[Any]:
 
 def _trigger(event: str, change: str) -> str:
     return f"cdc_sync_{event}_{change.removeprefix('cdc_sync_')}"
+
+
+def _exclusive(
+    primary_key: tuple[str, ...], indexes: Sequence[Sequence[tuple[Any, ...]]]
+) -> tuple[tuple[tuple[str, str], ...], ...]:
+    found = [tuple((row[2], row[3]) for row in index) for index in indexes if all(row[2] for row in index)]
+    rowid = len(primary_key) == 1 and not any(index[0][1] == "pk" for index in indexes)
+    return ((((primary_key[0], "BINARY"),),) if rowid else ()) + tuple(found)
+
+
+def _collision_holes(table: Table, shape: Shape) -> dict[str, str]:
+    """Conditions on the rows that stand in the way of a new one, for ``capture.sql``."""
+    quote = sqlfiles.quote
+    conditions = [
+        " and ".join(f"{quote(column)} collate {quote(collation)} = new.{quote(column)}" for column, collation in index)
+        for index in table.exclusive
+    ]
+    other = "not (" + " and ".join(f"{quote(column)} is old.{quote(column)}" for column in shape.identity) + ")"
+    columns = dict.fromkeys(column for index in table.exclusive for column, _ in index)
+    return {
+        "colliding": " or ".join(f"({condition})" for condition in conditions) or "0",
+        "other": other,
+        "exclusive": sqlfiles.columns(columns or shape.identity),
+    }
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tuple[str, ...]]:

@@ -221,13 +221,13 @@ class Writer:
             if owner(shape, column) is reference
         }
 
-    def _column(self, resolved: sa.FromClause, column: str) -> Expression:
+    def value(self, resolved: sa.FromClause, column: str) -> Expression:
         return resolved.c[f"c{self.shapes[self.name].names.index(column)}"]
 
-    def _same_key(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
-        return sa.and_(*(target.c[c] == self._column(resolved, c) for c in self.shapes[self.name].key))
+    def same_key(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
+        return sa.and_(*(target.c[c] == self.value(resolved, c) for c in self.shapes[self.name].key))
 
-    def _located(self, target: sa.FromClause, marked: sa.FromClause) -> sa.ColumnElement[bool]:
+    def located(self, target: sa.FromClause, marked: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.and_(*(target.c[c] == marked.c[f"l{i}"] for i, c in enumerate(self.locator)))
 
     # --- writing
@@ -235,25 +235,25 @@ class Writer:
     def keep_moves(self) -> sa.Select[*tuple[Any, ...]]:
         """Rows of the target that get another key, with the key that they get."""
         resolved = self.resolved()
-        key = [self._column(resolved, c).label(f"n{i}") for i, c in enumerate(self.shapes[self.name].key)]
+        key = [self.value(resolved, c).label(f"n{i}") for i, c in enumerate(self.shapes[self.name].key)]
         locator = [self.mark.c[f"l{i}"] for i in range(len(self.locator))]
         rows = self.mark.join(resolved, resolved.c.seq == self.mark.c.seq).join(
-            self.target, self._located(self.target, self.mark)
+            self.target, self.located(self.target, self.mark)
         )
-        changed = [self.target.c[c].is_distinct_from(self._column(resolved, c)) for c in self.shapes[self.name].key]
+        changed = [self.target.c[c].is_distinct_from(self.value(resolved, c)) for c in self.shapes[self.name].key]
         return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.named == constant(1))
 
     def keep_way(self) -> sa.Select[*tuple[Any, ...]]:
         """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not known)."""
         key = self.shapes[self.name].key
         at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
-        fate = sa.select(sa.func.min(self.mark.c.op)).where(self._located(self.target, self.mark)).scalar_subquery()
+        fate = sa.select(sa.func.min(self.mark.c.op)).where(self.located(self.target, self.mark)).scalar_subquery()
         locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
         rows = self.target.join(self.moved, at_key)
         return (
             sa.select(*locator, fate.label("op"))
             .select_from(rows)
-            .where(sa.not_(self._located(self.target, self.moved)))
+            .where(sa.not_(self.located(self.target, self.moved)))
         )
 
     def in_the_way(self) -> sa.Select[*tuple[Any, ...]]:
@@ -279,12 +279,12 @@ class Writer:
             for followed in (self.mark, self.moved):
                 same = [followed.c[f"l{i}"] == self.parked.c[f"l{i}"] for i in range(len(self.locator))]
                 yield sa.update(followed).values({followed.c[place]: self.parked.c.spare}).where(*same)
-        here = self._located(self.target, self.parked)
+        here = self.located(self.target, self.parked)
         yield sa.update(self.target).values({self.target.c[column]: self.parked.c.spare}).where(here)
 
     def remove(self, *, living: bool) -> sa.Delete:
         """Delete the rows in the way; those that live on (``living``) will be inserted again."""
-        here = sa.select(constant(1)).select_from(self.way).where(self._located(self.target, self.way))
+        here = sa.select(constant(1)).select_from(self.way).where(self.located(self.target, self.way))
         return sa.delete(self.target).where((here if living else here.where(self.way.c.op == constant("D"))).exists())
 
     def rename(self) -> sa.Update:
@@ -292,7 +292,7 @@ class Writer:
         return (
             sa.update(self.target)
             .values({self.target.c[c]: self.moved.c[f"n{i}"] for i, c in enumerate(key)})
-            .where(self._located(self.target, self.moved))
+            .where(self.located(self.target, self.moved))
         )
 
     def update(self) -> sa.Update:
@@ -303,13 +303,13 @@ class Writer:
         changing = changing or list(shape.key)
         return (
             sa.update(self.target)
-            .values({self.target.c[c]: self._column(resolved, c) for c in changing})
-            .where(self._same_key(self.target, resolved), resolved.c.whole == constant(1))
+            .values({self.target.c[c]: self.value(resolved, c) for c in changing})
+            .where(self.same_key(self.target, resolved), resolved.c.whole == constant(1))
         )
 
     def withdraw(self) -> sa.Delete:
         """Delete every marked row."""
-        marked = sa.select(constant(1)).select_from(self.mark).where(self._located(self.target, self.mark))
+        marked = sa.select(constant(1)).select_from(self.mark).where(self.located(self.target, self.mark))
         return sa.delete(self.target).where(marked.exists())
 
     def forget_marks(self) -> sa.Delete:
@@ -318,19 +318,19 @@ class Writer:
     def new_rows(self) -> sa.Select[*tuple[Any, ...]]:
         """The rows that do not exist yet, with the columns that ``written`` names."""
         resolved, there = self.resolved(), self.target.alias()
-        missing = sa.not_(sa.select(constant(1)).select_from(there).where(self._same_key(there, resolved)).exists())
-        columns = [self._column(resolved, c) for c in self.written]
+        missing = sa.not_(sa.select(constant(1)).select_from(there).where(self.same_key(there, resolved)).exists())
+        columns = [self.value(resolved, c) for c in self.written]
         return sa.select(*columns).where(missing, resolved.c.ready == constant(1))
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
         dead = sa.select(constant(1)).select_from(self.mark)
-        dead = dead.where(self._located(self.target, self.mark), self.mark.c.op == constant("D"))
+        dead = dead.where(self.located(self.target, self.mark), self.mark.c.op == constant("D"))
         statement = sa.delete(self.target).where(dead.exists())
         if not alive:
             return statement
         resolved = self.resolved()
-        taken = sa.select(constant(1)).select_from(resolved).where(self._same_key(self.target, resolved))
+        taken = sa.select(constant(1)).select_from(resolved).where(self.same_key(self.target, resolved))
         return statement.where(sa.not_(taken.exists()))
 
     def orphans(self) -> sa.Select[*tuple[Any, ...]]:
