@@ -97,6 +97,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     noted = {name: dict(session.query(reader.counts(name))) for name in names}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
+    reader.unsteady = {name for name in names if noted[name] and _reacts(session, source, name)}
     counts = {
         name: dict(session.query(reader.counts(name))) if name in reader.replaced else noted[name] for name in names
     }
@@ -110,6 +111,11 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     if content.sections:
         _read_sections(session, reader, content, listen(content.shapes, content.sections))
     return content
+
+
+def _reacts(session: Session, source: Source, name: str) -> bool:
+    table = source.tables[name]
+    return bool(session.run("reacting", schema=table.schema, name=table.name))
 
 
 def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:

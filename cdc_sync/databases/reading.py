@@ -30,7 +30,7 @@ class Source:
         shape = self.shapes[name]
         return self.database.change_table(self.changes[name], (*OWN, *shape.names, *self.old(name).values()))
 
-    def op(self, name: str, change: sa.TableClause) -> Expression:
+    def op(self, name: str, change: sa.FromClause) -> Expression:
         """A change's operation, a K where it changed a watched column."""
         changed = (change.c[column].is_distinct_from(change.c[old]) for column, old in self.old(name).items())
         return self.database.op(change.c[OWN[1]], sa.or_(sa.false(), *changed))
@@ -48,7 +48,8 @@ class Reader:
 
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
     changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
-    the changes that note a row's removal by REPLACE.
+    the changes that note a row's removal by REPLACE; ``unsteady`` the tables whose rows something else may write while
+    they are being written.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
@@ -56,6 +57,7 @@ class Reader:
         self.upto = upto
         self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
         self.replaced: dict[str, sa.TableClause] = {}
+        self.unsteady: set[str] = set()
 
     def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation the seal takes, and how many only note that a row may be removed."""
@@ -65,7 +67,7 @@ class Reader:
 
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
-        shape, change = self.source.shapes[name], self.source.change(name)
+        shape, change = self.source.shapes[name], self._images(name)
         rows: sa.FromClause = change
         seq, _, captured_at = (change.c[column] for column in OWN)
         op = self._op(name, change)
@@ -82,7 +84,31 @@ class Reader:
         columns = [seq, op, self.source.database.captured_at(captured_at)]
         columns += [*(change.c[column] for column in shape.names), *parents, *old]
         labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
-        return sa.select(*labelled).select_from(rows).where(self._taken(name, change))
+        return sa.select(*labelled).select_from(rows)
+
+    def _images(self, name: str) -> sa.FromClause:
+        """The changes that the seal takes; where something else may have written the row, as it stands now.
+
+        A trigger of the application that changes the row which is being written is logged before the write that fired
+        it, and then that write with what it knew. So the last image at an identity is read from the table.
+        """
+        change = self.source.change(name)
+        taken = sa.select(*change.c).where(self._taken(name, change))
+        if name not in self.unsteady:
+            return taken.subquery("taken")
+        shape, live = self.source.shapes[name], self.source.tables[name].alias("live")
+        later = sa.func.lead(change.c[OWN[0]]).over(
+            partition_by=[change.c[c] for c in shape.identity], order_by=change.c[OWN[0]]
+        )
+        events = taken.add_columns(later.label("later")).subquery("events")
+        last = sa.and_(events.c.later.is_(None), events.c[OWN[1]].in_([constant(op) for op in "IUK"]))
+        found = sa.and_(last, _equal(live, shape.identity, [events.c[c] for c in shape.identity]))
+        stands = live.c[shape.identity[0]].is_not(None)
+        columns = [
+            sa.case((stands, live.c[c.name]), else_=c).label(c.name) if c.name in shape.names else c
+            for c in list(events.c)[:-1]
+        ]
+        return sa.select(*columns).select_from(events.outerjoin(live, found)).subquery("taken")
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
         """1 where a row of the table has this identity now, else 0."""
@@ -92,7 +118,7 @@ class Reader:
         live, columns = self.source.tables[name].alias(), self.source.shapes[name].identity
         return sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity)).exists()
 
-    def _op(self, name: str, change: sa.TableClause) -> Expression:
+    def _op(self, name: str, change: sa.FromClause) -> Expression:
         op = self.source.op(name, change)
         return sa.case((op == constant(MAYBE), constant("D")), else_=op) if name in self.replaced else op
 
@@ -103,7 +129,7 @@ class Reader:
         removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()
         return sa.and_(taken, sa.or_(change.c[OWN[1]] != constant(MAYBE), removed))
 
-    def _before(self, name: str, change: sa.TableClause) -> dict[str, Expression]:
+    def _before(self, name: str, change: sa.FromClause) -> dict[str, Expression]:
         """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
         op = self._op(name, change)
         deleted, changed = op == constant("D"), op == constant("K")

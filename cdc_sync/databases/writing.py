@@ -110,19 +110,17 @@ class Writer:
         lives = self._lives().cte("lives")
         spans = (
             sa.select(
-                sa.func.min(lives.c.seq).label("first"),
                 sa.func.max(lives.c.seq).label("last"),
+                sa.func.count(sa.case((lives.c.op == constant("I"), constant(1)))).label("births"),
                 sa.func.min(sa.case((lives.c.op.in_([constant("D"), constant("K")]), lives.c.seq))).label("left"),
             )
             .group_by(*(lives.c[c] for c in list(lives.c.keys()) if c not in ("seq", "op")))
             .cte("spans")
         )
-        first, last, left = self.staging.alias(), self.staging.alias(), self.staging.alias()
-        rows = spans.join(first, first.c.seq == spans.c.first).join(last, last.c.seq == spans.c.last)
-        rows = rows.join(left, left.c.seq == spans.c.left)
+        last, left = self.staging.alias(), self.staging.alias()
+        rows = spans.join(last, last.c.seq == spans.c.last).join(left, left.c.seq == spans.c.left)
         old = [left.c[column.name] for column in self.layout.old]
-        born = first.c.op == constant("I")
-        return sa.select(last.c.seq, last.c.op, *old).select_from(rows).where(sa.not_(born))
+        return sa.select(last.c.seq, last.c.op, *old).select_from(rows).where(spans.c.births == constant(0))
 
     def _lives(self) -> sa.Select[*tuple[Any, ...]]:
         """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""
