@@ -19,12 +19,13 @@ from cdc_sync.errors import CdcSyncError, ConfigError, counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """How one table is to be captured: the script that installs it, and the script's digest."""
+    """How one table is to be captured: the script that installs it, its digest, and the triggers that it makes."""
 
     name: str
     change: str
     script: str
     digest: str
+    triggers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +76,14 @@ def _capture(database: Database, table: Table, shapes: Shapes, name: str) -> Cap
     declared = [(c.name, c.declared) for c in table.columns if c.name in shape.names]
     about = hashlib.sha256(repr((name, declared, columns, encode_shape(shape))).encode()).hexdigest()[:8]
     change = database.change_name(f"{_shortened(name)}_{about}")
-    text = database.text("capture")
-    holes = database.capture_holes(table, shape, columns, change)
-    script = sqlfiles.fill(text, {name: value for name, value in holes.items() if sqlfiles.has_hole(text, name)})
-    return Capture(name=name, change=change, script=script, digest=hashlib.sha256(script.encode()).hexdigest())
+    script = database.capture_script(table, shape, columns, change)
+    return Capture(
+        name=name,
+        change=change,
+        script=script,
+        digest=hashlib.sha256(script.encode()).hexdigest(),
+        triggers=frozenset(database.triggers(table)),
+    )
 
 
 def _shortened(name: str) -> str:
@@ -136,14 +141,14 @@ def _outdated(database: Database, config: Config) -> bool:
         _, captures = wanted(session, config)
         registered, found = _registered(session), database.found(session)
         return any(
-            change and not _is_current(capture, digest, found, database) and _waiting(session, change)
+            change and not _is_current(capture, digest, found) and _waiting(session, change)
             for capture in captures
             for change, digest in [registered.get(capture.name, ("", ""))]
         )
 
 
-def _is_current(capture: Capture, digest: str, found: Mapping[str, set[str]], database: Database) -> bool:
-    return digest == capture.digest and found.get(capture.change, set()) == database.events
+def _is_current(capture: Capture, digest: str, found: Mapping[str, set[str]]) -> bool:
+    return digest == capture.digest and found.get(capture.change, set()) == capture.triggers
 
 
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
@@ -156,7 +161,7 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
     report = []
     for capture in captures:
         change, digest = registered.get(capture.name, ("", ""))
-        current = _is_current(capture, digest, found, database)
+        current = _is_current(capture, digest, found)
         if not current:
             _replace(session, capture, change, shapes, known=capture.name in registered)
         captured = include_existing and _include(session, capture)
@@ -330,7 +335,7 @@ def check_current(session: Session, config: Config) -> None:
             raise ConfigError(
                 f"table {capture.name!r} or its configuration {why}", hint="run cdc-sync install-triggers"
             )
-        if not _is_current(capture, digest, found, session.database):
+        if not _is_current(capture, digest, found):
             raise ConfigError(
                 f"triggers of table {capture.name!r} are missing or disabled", hint="run cdc-sync install-triggers"
             )

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def _toml(value: str | list[str]) -> str:
 def install(config: Config, *, include_existing: bool = False) -> None:
     """What ``cdc-sync install-triggers`` does."""
     with databases.connect(config.node.database, config.folder) as database:
-        capture.install(database, config, include_existing=include_existing)
+        seal = partial(ship.seal_waiting, database, config)
+        capture.install(database, config, include_existing=include_existing, seal=seal)
 
 
 def replicate(config: Config) -> list[ship.Delivered]:

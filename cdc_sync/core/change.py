@@ -65,6 +65,7 @@ class Table:
 
     ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index as columns with
     their collations, conditional ones too, where the database may remove a row to make room for another (REPLACE).
+    ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children).
     """
 
     name: str
@@ -73,6 +74,7 @@ class Table:
     primary_key: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[tuple[tuple[str, str], ...], ...] = ()
+    branches: tuple[tuple[str, str], ...] = ()
     references: tuple[Reference, ...] = ()
 
     def column(self, name: str) -> Column | None:

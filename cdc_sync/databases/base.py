@@ -239,6 +239,14 @@ class Database(ABC):
     def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
         """What ``capture.sql`` needs for a table. ``change`` is its change table's name."""
 
+    def capture_script(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> str:
+        """What installs the capture of a table. ``change`` is its change table's name."""
+        return sqlfiles.fill_some(self.text("capture"), self.capture_holes(table, shape, watched, change))
+
+    def triggers(self, table: Table) -> set[str]:  # noqa: ARG002
+        """The triggers that a captured table has, as ``found`` names them."""
+        return set(self.events)
+
     @abstractmethod
     def change_name(self, readable: str) -> str:
         """The change table's name for a name that is unique among this node's change tables."""

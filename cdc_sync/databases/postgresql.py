@@ -131,6 +131,7 @@ class PostgreSQL(Database):
         columns = _grouped(session.run("columns", **asked))
         uniques = _grouped(session.run("uniques", **asked))
         references = _grouped(session.run("references", **asked))
+        branches = _grouped(session.run("branches", **asked))
         known = {(rows[0][1], rows[0][2]): name for name, rows in columns.items()}
         return {
             name: Table(
@@ -139,6 +140,7 @@ class PostgreSQL(Database):
                 columns=tuple(_column(row) for row in rows),
                 primary_key=next((key for key, primary in _uniques(uniques[name]) if primary), ()),
                 uniques=tuple(key for key, _ in _uniques(uniques[name])),
+                branches=tuple((schema, branch) for _, schema, branch in branches[name]),
                 references=tuple(_references(references[name], known)),
             )
             for name, rows in columns.items()
@@ -159,8 +161,31 @@ class PostgreSQL(Database):
             "old": sqlfiles.columns(watched, "old."),
             "old_watched": sqlfiles.columns(old),
             "changed": " or ".join(changed),
+            "new_row": sqlfiles.columns(shape.names, "n."),
+            "old_row": sqlfiles.columns(watched, "o."),
+            "same": " and ".join(f"n.{sqlfiles.quote(name)} = o.{sqlfiles.quote(name)}" for name in shape.identity),
+            "changed_row": " or ".join(
+                f"n.{sqlfiles.quote(name)} is distinct from o.{sqlfiles.quote(name)}" for name in watched
+            ),
             **self.release_holes(change),
         }
+
+    def capture_script(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> str:
+        script = super().capture_script(table, shape, watched, change)
+        if not table.branches:
+            return script
+        holes = self.capture_holes(table, shape, watched, change)
+        scripts = [script, sqlfiles.fill_some(self.text("capture_branches"), holes)]
+        for schema, name in table.branches:
+            branch = {**holes, "branch": sqlfiles.quote(schema, name)}
+            scripts.append(sqlfiles.fill_some(self.text("capture_branch"), branch))
+        return "\n".join(scripts)
+
+    def triggers(self, table: Table) -> set[str]:
+        if not table.branches:
+            return {f"{event} {table.schema}.{table.name}" for event in self.events}
+        tables = [(table.schema, table.name), *table.branches]
+        return {f"{event} {schema}.{name}" for event in self.events - {"key"} for schema, name in tables}
 
     def release_holes(self, change: str) -> dict[str, str]:
         return {"change": change, **{f"{event}_function": f"{event}_{change}" for event in self.events}}
@@ -170,10 +195,10 @@ class PostgreSQL(Database):
 
     def found(self, session: Session) -> dict[str, set[str]]:
         triggers: defaultdict[str, set[str]] = defaultdict(set)
-        for _, _, _, function, enabled in session.run("triggers"):
+        for schema, table, _, function, enabled in session.run("triggers"):
             event, _, change = function.partition("_")
             if enabled != "D":
-                triggers[change].add(event)
+                triggers[change].add(f"{event} {schema}.{table}")
         return triggers
 
     def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:

@@ -56,6 +56,7 @@ def fill(text: str, holes: Mapping[str, str]) -> str:
     return filled
 
 
-def has_hole(text: str, name: str) -> bool:
-    """Whether a statement asks for a value of this name."""
-    return any(name in match for match in _HOLE.findall(text))
+def fill_some(text: str, holes: Mapping[str, str]) -> str:
+    """``fill`` with those of the holes that the statement has."""
+    wanted = {name for match in _HOLE.findall(text) for name in match}
+    return fill(text, {name: value for name, value in holes.items() if name in wanted})

@@ -56,14 +56,16 @@ begin
 end
 $function$;
 
--- Runs before the rows are gone; truncate holds the table alone, so nothing can slip in between.
+-- Runs before the rows are gone; truncate holds the table alone, so nothing can slip in between. Partitions are truncated
+-- with their parent, and each fires its own trigger: so it is the table that fired which is read.
 create function cdc_sync.:"truncate_function"() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
     if current_setting('cdc_sync.mute', true) = 'on' and pg_has_role(session_user, current_user, 'member') then
         return null;
     end if;
-    insert into cdc_sync.:"change" (cdc_sync_op, :{watched}) select 'D', :{watched} from only :{table};
+    execute $truncated$insert into cdc_sync.:"change" (cdc_sync_op, :{watched}) select 'D', :{watched} from only $truncated$
+        || tg_relid::regclass;
     return null;
 end
 $function$;

@@ -1,0 +1,2 @@
+-- Capture for one partition or child of a captured table: SQLite has none.
+-- Enters: nothing. Leaves: nothing.

@@ -1,0 +1,2 @@
+-- Capture for a table that has partitions or children: SQLite has none.
+-- Enters: nothing. Leaves: nothing.
