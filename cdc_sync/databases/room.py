@@ -37,9 +37,8 @@ class Room:
         for column in free:
             if column.nullable:
                 yield column.name, self._holders(sa.null())
-        other, n = self.writer.target.alias(), sa.func.row_number().over()
         for column in free:
-            for spare in self.writer.database.spares(column, other.c[column.name], other, n):
+            for spare in self.writer.free(column, self.writer.value(self.writer.resolved(), column.name)):
                 yield column.name, self._holders(spare)
 
     def _holders(self, spare: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core.change import Reference, Shapes, Table
+from cdc_sync.core.change import Column, Reference, Shapes, Table
 from cdc_sync.core.keys import Plain, owner, steps
 from cdc_sync.core.layout import Layout
 from cdc_sync.databases.base import Database, constant
@@ -264,11 +264,16 @@ class Writer:
             described = self.described[self.name].column(step.column) if isinstance(step, Plain) else None
             if described is None:
                 continue
-            other = self.target.alias()
-            n = sa.func.row_number().over()
+            wanted = self.moved.c[f"n{self.shapes[self.name].key.index(described.name)}"]
             locator = [self.way.c[f"l{i}"] for i in range(len(self.locator))]
-            for spare in self.database.spares(described, other.c[described.name], other, n):
+            for spare in self.free(described, wanted):
                 yield described.name, sa.select(*locator, spare.label("spare")).select_from(self.way)
+
+    def free(self, column: Column, wanted: Expression) -> list[Expression]:
+        """Values that no row has in the column, and that no row is to get: one for each row of a query."""
+        taken = sa.union_all(sa.select(self.target.c[column.name].label("value")), sa.select(wanted.label("value")))
+        values = taken.subquery("taken")
+        return self.database.spares(column, values.c.value, values, sa.func.row_number().over())
 
     def park(self, column: str) -> Iterator[sa.Update]:
         """Move rows out of the way, to keys of their own, and keep track of them where that changes their locator."""

@@ -74,3 +74,19 @@ def test_unique_values_change_hands_within_a_batch(journey: Journey, story: list
         source.run(statement)
     replicate(config)
     assert by_natural_key(target, SHAPE) == by_natural_key(source, SHAPE)
+
+
+def test_a_row_that_steps_aside_takes_no_value_that_another_is_to_get(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    """The highest bed plus one is where the ring is going next."""
+    source, target = pair
+    for side in pair:
+        side.script("create table bed (id {pk}, number integer not null unique)")
+    config = write_config(tmp_path, "laptop", source, target, {"bed": ["number"]})
+    install(config)
+    source.run("insert into bed (id, number) values (4, 0), (1, 2), (2, 1)")
+    replicate(config)
+    source.run("delete from bed where id = 2")
+    for number in (2, 0):
+        source.run("update bed set number = number + 1 where number = ?", (number,))
+    replicate(config)
+    assert target.rows("select number from bed order by number") == [(1,), (3,)]
