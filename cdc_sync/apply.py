@@ -201,7 +201,8 @@ class _Work:
         if self.forward:
             self._insert_in_rounds()
             return
-        if self.section.counts.get("I", 0) * 2 > self.alive:
+        among_themselves = any(reference.table == self.section.table for reference in self._shape.after)
+        if among_themselves or self.section.counts.get("I", 0) * 2 > self.alive:
             done = self._insert()
             if done < self.alive:
                 done = self.session.execute(self.writer.update())

@@ -215,3 +215,17 @@ def test_tables_that_refer_to_each_other_arrive(start: Start) -> None:
         "insert into person (id, name, unit_id) values (1, 'Ada', 1)",
         "update unit set head_id = 1",
     )
+
+
+def test_a_row_is_pointed_at_a_new_row_of_its_own_table_by_natural_key(start: Start) -> None:
+    """Many updates and one insert: updates would come first, and their parent would not be there."""
+    schema = "create table area (id {pk}, code text not null unique, within text references area (code), note text);"
+    journey = start(schema, {"area": ["code"]}, Shape("area", ("code",), ("within", "note")))
+    journey.arrive("insert into area (code) values ('a'), ('b'), ('c'), ('d')")
+    journey.arrive(
+        "insert into area (code) values ('new')",
+        "update area set within = 'new' where code in ('a', 'b')",
+        "update area set note = 'x'",
+        "insert into area (code, within) values ('newer', 'a')",
+        "update area set within = 'newer' where code = 'c'",
+    )
