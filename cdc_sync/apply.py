@@ -161,6 +161,9 @@ class _Work:
 
     def settle(self) -> None:
         """Keep the fate of those that lived before, the last image of those that live on."""
+        if self.section.keyed:
+            name = self.writer.staging.name
+            self.session.run("index_staging", {"name": name, "index": f"{name}_seq"})
         if self.section.counts.get("K") and self.session.query(self.writer.moves())[0][0]:
             self._chain()
         if self.section.keyed:

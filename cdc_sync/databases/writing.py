@@ -146,13 +146,13 @@ class Writer:
 
     def drop_superseded(self) -> sa.Delete:
         """Leave only the last image of each row that lives after the batch."""
-        later = self.staging.alias()
-        same = [
-            mine == theirs
-            for mine, theirs in zip(self._row_columns(self.staging), self._row_columns(later), strict=True)
-        ]
-        again = sa.select(constant(1)).where(*same, later.c.seq > self.staging.c.seq).exists()
-        return sa.delete(self.staging).where(sa.or_(self.staging.c.op == constant("D"), again))
+        images = self.staging.alias()
+        row = self._row_columns(images)
+        nameless = sa.case((sa.or_(*(column.is_(None) for column in row)), images.c.seq))
+        last = sa.select(sa.func.max(images.c.seq)).group_by(*row, nameless)
+        return sa.delete(self.staging).where(
+            sa.or_(self.staging.c.op == constant("D"), self.staging.c.seq.not_in(last))
+        )
 
     # --- finding rows
 
@@ -287,8 +287,8 @@ class Writer:
 
     def remove(self, *, living: bool) -> sa.Delete:
         """Delete the rows in the way; those that live on (``living``) will be inserted again."""
-        here = sa.select(constant(1)).select_from(self.way).where(self.located(self.target, self.way))
-        return sa.delete(self.target).where((here if living else here.where(self.way.c.op == constant("D"))).exists())
+        here = self._places_in(self.way)
+        return sa.delete(self.target).where(self._among(here if living else here.where(self.way.c.op == constant("D"))))
 
     def rename(self) -> sa.Update:
         key = self.shapes[self.name].key
@@ -312,8 +312,7 @@ class Writer:
 
     def withdraw(self) -> sa.Delete:
         """Delete every marked row."""
-        marked = sa.select(constant(1)).select_from(self.mark).where(self.located(self.target, self.mark))
-        return sa.delete(self.target).where(marked.exists())
+        return sa.delete(self.target).where(self._among(self._places_in(self.mark)))
 
     def forget_marks(self) -> sa.Delete:
         return sa.delete(self.mark)
@@ -327,14 +326,21 @@ class Writer:
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
-        dead = sa.select(constant(1)).select_from(self.mark)
-        dead = dead.where(self.located(self.target, self.mark), self.mark.c.op == constant("D"))
-        statement = sa.delete(self.target).where(dead.exists())
+        dead = self._places_in(self.mark).where(self.mark.c.op == constant("D"))
+        statement = sa.delete(self.target).where(self._among(dead))
         if not alive:
             return statement
-        resolved = self.resolved()
-        taken = sa.select(constant(1)).select_from(resolved).where(self.same_key(self.target, resolved))
-        return statement.where(sa.not_(taken.exists()))
+        resolved, key = self.resolved(), self.shapes[self.name].key
+        values = [self.value(resolved, column) for column in key]
+        taken = sa.select(*values).where(*(value.is_not(None) for value in values))
+        return statement.where(sa.tuple_(*(self.target.c[column] for column in key)).not_in(taken))
+
+    def _places_in(self, marked: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(*(marked.c[place] for place in self._places))
+
+    def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
+        """Whether a row of the target is one of these. Not a correlated subquery: SQLite gives that no index."""
+        return sa.tuple_(*(self.target.c[column] for column in self.locator)).in_(places)
 
     def orphans(self) -> sa.Select[*tuple[Any, ...]]:
         """How many staged rows point at a parent that the target does not have."""
