@@ -145,14 +145,17 @@ class Writer:
         return sa.select(constant(1)).select_from(self.staging).group_by(*row).having(sa.func.count() > 1).limit(1)
 
     def drop_superseded(self) -> sa.Delete:
-        """Leave only the last image of each row that lives after the batch."""
+        """Leave only the last image of each row that lives after the batch.
+
+        One condition, without ``or``: SQLite reads the subquery when it first needs it, and would have deleted by then.
+        """
         images = self.staging.alias()
         row = self._row_columns(images)
         nameless = sa.case((sa.or_(*(column.is_(None) for column in row)), images.c.seq))
-        last = sa.select(sa.func.max(images.c.seq)).group_by(*row, nameless)
-        return sa.delete(self.staging).where(
-            sa.or_(self.staging.c.op == constant("D"), self.staging.c.seq.not_in(last))
-        )
+        last = sa.func.max(images.c.seq)
+        living = sa.func.max(sa.case((images.c.op != constant("D"), images.c.seq)))
+        alive = sa.select(last).group_by(*row, nameless).having(last == living)
+        return sa.delete(self.staging).where(self.staging.c.seq.not_in(alive))
 
     # --- finding rows
 
