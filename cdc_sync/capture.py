@@ -5,27 +5,26 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from cdc_sync import identity
+from cdc_sync import identity, renew
 from cdc_sync.config import Config
 from cdc_sync.core import plan
 from cdc_sync.core.change import Shapes, Table, watched
-from cdc_sync.core.wire import decode_shape, encode_shape
-from cdc_sync.databases import Database, Mode, Session, sqlfiles
-from cdc_sync.databases.reading import Source
+from cdc_sync.core.plan import SyncedTable
+from cdc_sync.core.wire import encode_declared, encode_settings, encode_shape
+from cdc_sync.databases import Database, Mode, Session, Tracked, known, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError, counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
-    """How one table is to be captured: the script that installs it, its digest, and the triggers that it makes."""
-
-    name: str
-    change: str
-    script: str
-    digest: str
-    triggers: frozenset[str]
+from cdc_sync.registry import (
+    Registered,
+    check_name,
+    check_node,
+    describe,
+    gaps,
+    is_installed,
+    registered,
+    unsent,
+    waiting,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,51 +37,80 @@ class Installed:
     captured_existing: bool
 
 
-def describe(session: Session, names: Sequence[str]) -> dict[str, Table]:
-    """The tables of these names, and every table that they refer to, however far."""
-    described = session.database.describe(session, list(names))
-    while missing := plan.parents(described):
-        found = session.database.describe(session, sorted(missing))
-        if not found:
-            break
-        described |= found
-    return described
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """How one table is to be captured: everything known of it, the scripts that do it, and their digest."""
+
+    tracked: Tracked
+    change_script: str
+    capture_script: str
+    triggers: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return self.tracked.settings.name
+
+    @property
+    def digest(self) -> str:
+        settings = encode_settings(self.tracked.settings).decode()
+        return hashlib.sha256("\n".join((self.change_script, self.capture_script, settings)).encode()).hexdigest()
 
 
-def wanted(session: Session, config: Config) -> tuple[Shapes, list[Capture]]:
-    """The shapes that the configuration asks for, and the captures that make them."""
-    if not config.tables:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a list of the DBA's tables comes to: entries without wildcards, every table they need, their captures."""
+
+    entries: Sequence[SyncedTable]
+    described: Mapping[str, Table]
+    shapes: Shapes
+    captures: Sequence[Capture]
+
+
+def wanted(session: Session, tables: Sequence[SyncedTable]) -> Wanted:
+    """What the DBA's tables ask for. Raises ConfigError where that cannot be had."""
+    if not tables:
         raise ConfigError("the configuration names no tables", hint="add [[tables]] with name and key")
-    described = describe(session, [table.name for table in config.tables])
-    _check_once(config, described)
-    entries = [plan.Wanted(name=t.name, key=t.key, exclude=t.exclude) for t in config.tables]
-    plan.check_names(entries, described, [name for (name,) in session.run("tables")])
+    existing = [name for (name,) in session.run("tables")]
+    entries = plan.expand(tables, existing)
+    described = describe(session, [entry.name for entry in entries])
+    _check_once(entries, described)
+    plan.check_names(entries, described, existing)
     shapes = plan.shapes(entries, described)
-    return shapes, [_capture(session.database, described[t.name], shapes, t.name) for t in config.tables]
+    captures = [_capture(session, described[e.name], shapes, e) for e in entries if not e.reference]
+    return Wanted(entries=entries, described={n: described[n] for n in shapes}, shapes=shapes, captures=captures)
 
 
-def _check_once(config: Config, described: Mapping[str, Table]) -> None:
+def _check_once(entries: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:
     """Raise ConfigError where two names of the configuration mean the same table."""
     meant: dict[tuple[str | None, str], str] = {}
-    for entry in config.tables:
+    for entry in entries:
         table = described.get(entry.name)
         if table is not None and (other := meant.setdefault((table.schema, table.name), entry.name)) != entry.name:
             raise ConfigError(f"[[tables]] names {other!r} twice, also as {entry.name!r}", hint="take one of them out")
 
 
-def _capture(database: Database, table: Table, shapes: Shapes, name: str) -> Capture:
-    shape = shapes[name]
-    columns = watched(shape, shapes.values())
-    declared = [(c.name, c.declared) for c in table.columns if c.name in shape.names]
-    about = hashlib.sha256(repr((name, declared, columns, encode_shape(shape))).encode()).hexdigest()[:8]
-    change = database.change_name(f"{_shortened(name)}_{about}")
-    script = database.capture_script(table, shape, columns, change)
+def _capture(session: Session, table: Table, shapes: Shapes, settings: SyncedTable) -> Capture:
+    tracked = track(session.database, table, shapes, settings)
     return Capture(
-        name=name,
-        change=change,
-        script=script,
-        digest=hashlib.sha256(script.encode()).hexdigest(),
-        triggers=frozenset(database.triggers(table)),
+        tracked=tracked,
+        change_script=session.database.change_script(tracked),
+        capture_script=session.database.capture_script(tracked),
+        triggers=frozenset(session.database.triggers(tracked)),
+    )
+
+
+def track(database: Database, table: Table, shapes: Shapes, settings: SyncedTable, change: str = "") -> Tracked:
+    """What is known of a captured table; ``change`` is the name of its change table, where it has one already."""
+    shape = shapes[settings.name]
+    columns = watched(shape, shapes.values(), plan.filtered(settings, shape))
+    declared = [(c.name, c.declared) for c in table.columns if c.name in shape.names]
+    about = hashlib.sha256(repr((settings.name, declared, columns, encode_shape(shape))).encode()).hexdigest()[:8]
+    return Tracked(
+        table=table,
+        shape=shape,
+        settings=settings,
+        watched=columns,
+        change=change or database.change_name(f"{_shortened(settings.name)}_{about}"),
     )
 
 
@@ -91,27 +119,40 @@ def _shortened(name: str) -> str:
     return name.encode()[:40].decode(errors="ignore")
 
 
-def is_installed(session: Session) -> bool:
-    return bool(session.run("exists")[0][0])
-
-
 def install_script(session: Session, config: Config) -> str:
     """What the installation would run, for a DBA to read; touches nothing."""
-    shapes, captures = wanted(session, config)
-    registered = _registered(session) if is_installed(session) else {}
-    parts = [session.database.text("install")]
+    captures = wanted(session, config.tables).captures
+    known_already = registered(session) if is_installed(session) else {}
+    parts = [session.database.install_script(session)]
     for capture in captures:
-        if registered.get(capture.name, ("", ""))[1] != capture.digest:
-            parts += [capture.script, _registration(session, shapes, capture)]
+        former = known_already.get(capture.name)
+        if former is None or former.digest != capture.digest:
+            parts += [capture.change_script, capture.capture_script, *_known_script(session.database, capture.tracked)]
+            parts.append(_registration(session, capture))
     return "\n".join(parts)
 
 
-def _registration(session: Session, shapes: Shapes, capture: Capture) -> str:
+def _known_script(database: Database, tracked: Tracked) -> list[str]:
+    return [known.fill(database, "known_create", tracked)] if database.keeps_known else []
+
+
+def _registration(session: Session, capture: Capture) -> str:
     """``captured_add`` as runnable text."""
-    text = session.database.text("captured_add")
-    shape = encode_shape(shapes[capture.name]).decode()
-    values = {"table_name": capture.name, "change_table": capture.change, "shape": shape, "digest": capture.digest}
-    return re.sub(r":(\w+)", lambda match: sqlfiles.literal(values[match[1]]), text)
+    values = _row(capture, included=False)
+    texts = {name: sqlfiles.literal(value) if isinstance(value, str) else "false" for name, value in values.items()}
+    return re.sub(r":(\w+)", lambda match: texts[match[1]], session.database.text("captured_add"))
+
+
+def _row(capture: Capture, *, included: bool) -> dict[str, object]:
+    return {
+        "table_name": capture.name,
+        "change_table": capture.tracked.change,
+        "shape": encode_shape(capture.tracked.shape).decode(),
+        "settings": encode_settings(capture.tracked.settings).decode(),
+        "declared": encode_declared(capture.tracked.declared).decode(),
+        "digest": capture.digest,
+        "included": included,
+    }
 
 
 def install(
@@ -119,9 +160,9 @@ def install(
 ) -> list[Installed]:
     """Install what is missing or out of date, all in one transaction; writers wait for it, none slips through.
 
-    ``seal`` is called first where changes wait in a change table that is to be replaced.
+    ``seal`` is called first where changes wait that were captured under another configuration.
     """
-    if seal is not None and _outdated(database, config):
+    if seal is not None and _reconfigured(database, config):
         seal()
     made = not config.key_path.exists()
     try:
@@ -133,109 +174,138 @@ def install(
         raise
 
 
-def _outdated(database: Database, config: Config) -> bool:
-    """Whether changes wait in a change table that does not fit any more."""
+def _reconfigured(database: Database, config: Config) -> bool:
+    """Whether changes wait in a change table whose configuration was another one."""
     with database.begin(Mode.READ) as session:
         if not is_installed(session):
             return False
-        _, captures = wanted(session, config)
-        registered, found = _registered(session), database.found(session)
+        captures = wanted(session, config.tables).captures
+        former = registered(session)
         return any(
-            change and not _is_current(capture, digest, found) and _waiting(session, change)
+            entry.change and entry.settings != capture.tracked.settings and waiting(session, entry.change)
             for capture in captures
-            for change, digest in [registered.get(capture.name, ("", ""))]
+            if (entry := former.get(capture.name))
         )
 
 
-def _is_current(capture: Capture, digest: str, found: Mapping[str, set[str]]) -> bool:
-    return digest == capture.digest and found.get(capture.change, set()) == capture.triggers
-
-
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
-    database = session.database
-    shapes, captures = wanted(session, config)
-    session.run("install")
+    now = wanted(session, config.tables)
+    session.script(session.database.install_script(session))
     _ensure_node(session, config)
-    registered, found = _registered(session), database.found(session)
-    _check_removed(registered, captures)
+    former = registered(session)
+    _check_removed(former, now.captures)
+    found, open_gaps = session.database.found(session), gaps(session)
     report = []
-    for capture in captures:
-        change, digest = registered.get(capture.name, ("", ""))
-        current = _is_current(capture, digest, found)
-        if not current:
-            _replace(session, capture, change, shapes, known=capture.name in registered)
-        captured = include_existing and _include(session, capture)
-        report.append(_report(session, capture, change, current=current, captured=captured))
-    _register_parents(session, shapes, {capture.name for capture in captures})
+    for capture in now.captures:
+        entry = former.get(capture.name)
+        current = is_current(capture, entry, found, open_gaps)
+        if entry is None or not entry.change:
+            _begin(session, capture)
+        elif not current:
+            _renew(session, capture, entry, former)
+        captured = include_existing and not (entry and entry.included) and _include(session, capture.tracked)
+        report.append(_report(session, capture, entry, current=current, captured=captured))
+    _register_parents(session, now)
     return report
 
 
-def _register_parents(session: Session, shapes: Shapes, captured: set[str]) -> None:
-    """Note the shapes of parents that are looked up but not captured, as they are now."""
-    for name in sorted(set(shapes) - captured):
+def is_current(
+    capture: Capture, entry: Registered | None, found: Mapping[str, set[str]], open_gaps: Mapping[str, str]
+) -> bool:
+    """Whether a table is captured as it should be, and has been all the time; a paused one is as it should be."""
+    if entry is None or entry.digest != capture.digest:
+        return False
+    return entry.paused or (found.get(entry.change, set()) == capture.triggers and entry.change not in open_gaps)
+
+
+def _renew(session: Session, capture: Capture, entry: Registered, others: Mapping[str, Registered]) -> None:
+    """Capture a table anew: its waiting changes are carried over, and a gap in its capture is closed."""
+    tracked, database = capture.tracked, session.database
+    was = renew.former(entry, others)
+    session.run("lock_table", {"table": tracked.quoted})
+    database.follow_branches(session, entry.change)
+    missed = not capture.triggers <= database.found(session).get(entry.change, set()) or entry.change in gaps(session)
+    _advance_known(session, was.tracked(tracked))
+    session.run("capture_stop", database.stop_holes(entry.change))
+    if tracked.change != entry.change:
+        session.script(capture.change_script)
+    incomplete = renew.replace(session, tracked, was)
+    session.fill("captured_set", {"change": tracked.change}, **_row(capture, included=entry.included))
+    if tracked.change != entry.change:
+        release(session, entry.change)
+    session.run("captured_mark", table_name=capture.name, paused=entry.paused, reread=entry.reread or incomplete)
+    renew.refilter(session, tracked, was)
+    if entry.paused:
+        if missed:
+            session.run("gap_add", change_table=tracked.change, reason="paused")
+        return
+    session.script(database.capture_script(tracked, guarded=database.guarded(session)))
+    if missed or entry.settings != tracked.settings or renew.needs_reading(session, tracked, was):
+        renew.settle(session, tracked, missed=missed)
+    if not database.keeps_known:
+        session.run("known_drop", {"known": database.known_name(tracked.change)})
+    session.run("gap_close", change_table=tracked.change)
+
+
+def _advance_known(session: Session, tracked: Tracked) -> None:
+    """Before known rows are compared with: they are to hold everything that was captured."""
+    if set(tracked.shape.identity) <= set(tracked.table.names):
+        newest = session.run("newest", {"change": tracked.change})[0][0]
+        session.database.advance_known(session, tracked.change, known.holes(session.database, tracked), newest)
+
+
+def _begin(session: Session, capture: Capture) -> None:
+    """Capture a table for the first time."""
+    tracked, database = capture.tracked, session.database
+    session.run("lock_table", {"table": tracked.quoted})
+    session.script(capture.change_script)
+    if database.keeps_known:
+        session.fill("known_create", known.holes(database, tracked))
+    session.script(database.capture_script(tracked, guarded=database.guarded(session)))
+    session.run("captured_remove", table_name=capture.name)
+    session.run("captured_add", **_row(capture, included=False))
+
+
+def _include(session: Session, tracked: Tracked) -> bool:
+    """Capture the rows that stand in the table."""
+    session.run("lock_table", {"table": tracked.quoted})
+    holes = {"table": tracked.quoted, "change": tracked.change, "captured": sqlfiles.columns(tracked.shape.names)}
+    session.run("capture_existing", holes)
+    session.run("captured_include", table_name=tracked.settings.name)
+    return True
+
+
+def _report(
+    session: Session, capture: Capture, former: Registered | None, *, current: bool, captured: bool
+) -> Installed:
+    existing = session.run("count_rows", {"table": capture.tracked.quoted})[0][0]
+    state = "unchanged" if current else "renewed" if former and former.change else "new"
+    return Installed(table=capture.name, state=state, existing=existing, captured_existing=captured)
+
+
+def _register_parents(session: Session, now: Wanted) -> None:
+    """Note the tables that are looked up but not captured, as they are now."""
+    settings = {entry.name: encode_settings(entry).decode() for entry in now.entries}
+    for name in sorted(set(now.shapes) - {capture.name for capture in now.captures}):
         session.run("captured_remove", table_name=name)
-        shape = encode_shape(shapes[name]).decode()
-        session.run("captured_add", table_name=name, change_table=None, shape=shape, digest="")
+        row = {
+            "change_table": None,
+            "declared": "",
+            "digest": "",
+            "included": False,
+            "settings": settings.get(name, ""),
+        }
+        session.run("captured_add", table_name=name, shape=encode_shape(now.shapes[name]).decode(), **row)
 
 
-def _check_removed(registered: Mapping[str, tuple[str, str]], captures: Sequence[Capture]) -> None:
+def _check_removed(former: Mapping[str, Registered], captures: Sequence[Capture]) -> None:
     kept = {capture.name for capture in captures}
-    removed = sorted(name for name, (change, _) in registered.items() if change and name not in kept)
+    removed = sorted(name for name, entry in former.items() if entry.change and name not in kept)
     if removed:
         raise ConfigError(
             f"table {removed[0]!r} is captured but no longer configured",
             hint="put it back, or run uninstall-triggers first and install again",
         )
-
-
-def _include(session: Session, capture: Capture) -> bool:
-    """Capture the rows that stand in the table, unless that was done before."""
-    if session.run("captured_included", table_name=capture.name)[0][0]:
-        return False
-    table = _quoted(session, capture.name)
-    session.run("lock_table", {"table": table})
-    names = decode_shape(_shape_text(session, capture.name)).names
-    session.run("capture_existing", {"table": table, "change": capture.change, "captured": sqlfiles.columns(names)})
-    session.run("captured_include", table_name=capture.name)
-    return True
-
-
-def _replace(session: Session, capture: Capture, change: str, shapes: Shapes, *, known: bool) -> None:
-    if change and _waiting(session, change):
-        raise CdcSyncError(
-            f"table {capture.name!r} or its configuration has changed while changes wait to be sent",
-            hint="run cdc-sync replicate --once with the former configuration, then install again",
-        )
-    if change:
-        release(session, change)
-    if known:
-        session.run("captured_remove", table_name=capture.name)
-    session.run("lock_table", {"table": _quoted(session, capture.name)})
-    session.script(capture.script)
-    shape = encode_shape(shapes[capture.name]).decode()
-    session.run(
-        "captured_add", table_name=capture.name, change_table=capture.change, shape=shape, digest=capture.digest
-    )
-
-
-def _report(session: Session, capture: Capture, change: str, *, current: bool, captured: bool) -> Installed:
-    existing = session.run("count_rows", {"table": _quoted(session, capture.name)})[0][0]
-    state = "unchanged" if current else "renewed" if change else "new"
-    return Installed(table=capture.name, state=state, existing=existing, captured_existing=captured)
-
-
-def _shape_text(session: Session, name: str) -> str:
-    return next(str(shape) for table, _, shape, _ in session.run("captured") if table == name)
-
-
-def _quoted(session: Session, name: str) -> str:
-    table = session.database.describe(session, [name])[name]
-    return sqlfiles.quote(table.schema, table.name)
-
-
-def _registered(session: Session) -> dict[str, tuple[str, str]]:
-    """Table name to change table and digest."""
-    return {name: (change or "", digest) for name, change, _, digest in session.run("captured")}
 
 
 def _ensure_node(session: Session, config: Config) -> None:
@@ -249,41 +319,25 @@ def _ensure_node(session: Session, config: Config) -> None:
         check_node(session, rows[0], config.node.name, config.key_path)
 
 
-def check_name(session: Session, name: str) -> None:
-    """Raise ConfigError where the database belongs to another node."""
-    for known, _, _ in session.run("node"):
-        if known != name:
-            raise ConfigError(
-                f"this database belongs to node {known!r}, not {name!r}",
-                hint=f'write name = "{known}", or run uninstall-triggers under that name first',
-            )
-
-
-def check_node(session: Session, row: tuple[object, ...], name: str, key_path: Path) -> None:
-    """Raise ConfigError unless the database belongs to this node and this key."""
-    check_name(session, name)
-    if identity.load(key_path).public_key().public_bytes_raw() != row[2]:
-        raise ConfigError(
-            f"{str(key_path)!r} is not the key that this node was installed with", hint="put the right file back"
-        )
-
-
-def _waiting(session: Session, change: str) -> int:
-    count: int = session.run("count_changes", {"change": change}, change_table=change)[0][0]
-    return count
-
-
 def release(session: Session, change: str) -> None:
     """Remove a table's triggers and its change table."""
-    session.run("release", session.database.release_holes(change))
+    for name, holes in _release(session.database, change):
+        session.run(name, holes)
+
+
+def _release(database: Database, change: str) -> list[tuple[str, dict[str, str]]]:
+    names = {"change": change, "known": database.known_name(change)}
+    return [("capture_stop", database.stop_holes(change)), ("release", names)]
 
 
 def release_script(session: Session) -> str:
     """What the uninstallation would run, for a DBA to read; touches nothing."""
-    text = session.database.text("release")
-    changes = [change for change, _ in _registered(session).values() if change]
-    parts = [sqlfiles.fill(text, session.database.release_holes(change)) for change in changes]
-    return "\n".join([*parts, session.database.text("uninstall")])
+    database = session.database
+    changes = [entry.change for entry in registered(session).values() if entry.change]
+    parts = [
+        sqlfiles.fill(database.text(name), holes) for change in changes for name, holes in _release(database, change)
+    ]
+    return "\n".join([*parts, database.text("uninstall")])
 
 
 def uninstall(database: Database, name: str, *, discard: bool) -> int:
@@ -304,51 +358,8 @@ def uninstall(database: Database, name: str, *, discard: bool) -> int:
                 f"{counted(waiting, 'change')} not applied at every destination yet",
                 hint="run cdc-sync replicate --once first, or give --discard to lose them",
             )
-        for change, _ in _registered(session).values():
-            if change:
-                release(session, change)
+        for entry in registered(session).values():
+            if entry.change:
+                release(session, entry.change)
         session.run("uninstall")
         return waiting
-
-
-def unsent(session: Session) -> int:
-    """Changes that some destination has not applied: unsealed ones, and those in batches that wait."""
-    captured = sum(count for _, count in unsealed(session))
-    receipts = [applied for _, _, applied in session.run("destinations")]
-    waiting: int = session.run("outbox_waiting", number=min(receipts, default=0))[0][1]
-    return captured + waiting
-
-
-def unsealed(session: Session) -> list[tuple[str, int]]:
-    """Captured tables, each with the number of its changes that are in no batch yet."""
-    return [(name, _waiting(session, change)) for name, (change, _) in _registered(session).items() if change]
-
-
-def check_current(session: Session, config: Config) -> None:
-    """Raise ConfigError where the tables, the configuration or the triggers are not as they were installed."""
-    _, captures = wanted(session, config)
-    registered, found = _registered(session), session.database.found(session)
-    for capture in captures:
-        change, digest = registered.get(capture.name, ("", ""))
-        if digest != capture.digest:
-            why = "has changed since its triggers were installed" if change else "has no triggers yet"
-            raise ConfigError(
-                f"table {capture.name!r} or its configuration {why}", hint="run cdc-sync install-triggers"
-            )
-        if not _is_current(capture, digest, found):
-            raise ConfigError(
-                f"triggers of table {capture.name!r} are missing or disabled", hint="run cdc-sync install-triggers"
-            )
-
-
-def source(session: Session) -> Source:
-    """The node's tables as they were installed: the shapes in the database, not those in the file, rule the batches."""
-    rows = session.run("captured")
-    shapes = {name: decode_shape(shape) for name, _, shape, _ in rows}
-    described = session.database.describe(session, sorted(shapes))
-    gone = next((name for name in shapes if name not in described), None)
-    if gone is not None:
-        raise ConfigError(f"captured table {gone!r} is gone", hint="restore it, or run uninstall-triggers")
-    tables = {name: session.database.table(described[name]) for name in shapes}
-    changes = {name: change for name, change, _, _ in rows if change}
-    return Source(database=session.database, shapes=shapes, tables=tables, changes=changes)

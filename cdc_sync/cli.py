@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdc_sync import __version__, capture, config, databases, ship
+from cdc_sync import __version__, capture, config, databases, follow, ship
+from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred
@@ -115,6 +116,58 @@ def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> No
 
 @main.command()
 @_config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, config_path: Path, *, as_json: bool) -> None:
+    """Look for what needs a hand, here and at every destination. Ends with 3 where something does."""
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database, settings.folder) as database:
+        findings = node_doctor.examine(database, settings)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{'!' if finding.urgent else '-'} {finding.subject}: {finding.message}")
+            click.echo(f"    {finding.mend}")
+        if not any(finding.urgent for finding in findings):
+            click.echo("Nothing needs a hand.")
+    if any(finding.urgent for finding in findings):
+        context.exit(Deferred.exit_code)
+
+
+@main.command()
+@_config_option
+@click.argument("tables", nargs=-1)
+def pause(config_path: Path, tables: tuple[str, ...]) -> None:
+    """Stop capturing TABLES, or all: for a migration or a bulk job. What waits is still sent.
+
+    Example: cdc-sync pause subject
+    """
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database, settings.folder) as database:
+        _name("paused", follow.pause(database, settings, tables))
+    click.echo("What changes now is sent after: cdc-sync resume")
+
+
+@main.command()
+@_config_option
+@click.argument("tables", nargs=-1)
+def resume(config_path: Path, tables: tuple[str, ...]) -> None:
+    """Capture paused TABLES again, or all, and send what happened to them meanwhile."""
+    settings = config.load(config_path)
+    with databases.connect(settings.node.database, settings.folder) as database:
+        _name("captured again", follow.resume(database, settings, tables))
+
+
+def _name(what: str, tables: list[str]) -> None:
+    for table in tables:
+        click.echo(f"{table}: {what}")
+    if not tables:
+        click.echo("nothing to do")
+
+
+@main.command()
+@_config_option
 @click.option("--once", is_flag=True, help="Send and apply everything that waits, then end.")
 def replicate(config_path: Path, *, once: bool) -> None:
     """Seal changes into batches, send them to every destination and apply them there.
@@ -187,7 +240,8 @@ def status(context: click.Context, config_path: Path, *, as_json: bool) -> None:
 def _print_status(report: node_status.Status) -> None:
     click.echo(f"node {report.node}: {report.sealed} batches sealed")
     for table in report.tables:
-        click.echo(f"  {table.table}: {table.unsealed} changes to seal")
+        gap = f"; changes are missed: {table.gap}" if table.gap else ""
+        click.echo(f"  {table.table}: {table.unsealed} changes to seal{gap}")
     for destination in report.destinations:
         click.echo(
             f"  to {destination.destination}: stored up to {destination.stored}, applied up to {destination.applied}, "

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cdc_sync.core.plan import CAPTURES, OPERATIONS, SyncedTable
 from cdc_sync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _URL = re.compile(r"\w+(\+\w+)?://")
+_TABLE = ("name", "key", "exclude", "except", "where", "operations", "capture", "skip_unchanged", "reference")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -23,15 +25,6 @@ class Node:
 
     name: str
     database: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncedTable:
-    """A table to capture: its natural key, and the columns that never leave."""
-
-    name: str
-    key: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +98,22 @@ class _Reader:
 
     def _table(self, entry: Mapping[str, Any], number: int) -> SyncedTable:
         place = f"[[tables]] number {number}"
-        _known(entry, ("name", "key", "exclude"), place)
+        _known(entry, _TABLE, place)
         name = _string(entry, "name", place)
-        key, exclude = _strings(entry, "key", f"table {name!r}"), _strings(entry, "exclude", f"table {name!r}")
-        if not key:
-            raise ConfigError(f"table {name!r} has no key", hint='add its natural key: key = ["column", ...]')
-        both = sorted(set(key) & set(exclude))
-        if both:
-            raise ConfigError(
-                f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one"
-            )
-        return SyncedTable(name=name, key=key, exclude=exclude)
+        place = f"table {name!r}"
+        table = SyncedTable(
+            name=name,
+            key=_strings(entry, "key", place),
+            exclude=_strings(entry, "exclude", place),
+            excepted=_strings(entry, "except", place, of="table"),
+            where=_string(entry, "where", place) if "where" in entry else "",
+            operations=_choices(entry, "operations", place, OPERATIONS),
+            capture=_choice(entry, "capture", place, CAPTURES),
+            skip_unchanged=_flag(entry, "skip_unchanged", place),
+            reference=_flag(entry, "reference", place),
+        )
+        _check_table(table, entry)
+        return table
 
     def _destination(self, entry: Mapping[str, Any], number: int) -> Destination:
         place = f"[[destinations]] number {number}"
@@ -177,13 +175,56 @@ def _string(entry: Mapping[str, Any], name: str, place: str) -> str:
     return value
 
 
-def _strings(entry: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]:
+def _strings(entry: Mapping[str, Any], name: str, place: str, *, of: str = "column") -> tuple[str, ...]:
     value = entry.get(name, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{place}: {name} is not a list of column names", hint=f'write {name} = ["column", ...]')
+        raise ConfigError(f"{place}: {name} is not a list of {of} names", hint=f'write {name} = ["{of}", ...]')
     if len(set(value)) < len(value):
-        raise ConfigError(f"{place}: {name} names a column twice", hint="take one of them out")
+        raise ConfigError(f"{place}: {name} names a {of} twice", hint="take one of them out")
     return tuple(value)
+
+
+def _choices(entry: Mapping[str, Any], name: str, place: str, known: Sequence[str]) -> tuple[str, ...]:
+    chosen = _strings(entry, name, place, of=known[0]) if name in entry else tuple(known)
+    for item in chosen:
+        if item not in known:
+            raise ConfigError(f"{place}: {name} has an unknown {item!r}", hint="known are " + ", ".join(known))
+    if not chosen:
+        raise ConfigError(f"{place}: {name} is empty", hint="known are " + ", ".join(known))
+    return tuple(item for item in known if item in chosen)
+
+
+def _choice(entry: Mapping[str, Any], name: str, place: str, known: Sequence[str]) -> str:
+    value = entry.get(name, known[0])
+    if value not in known:
+        raise ConfigError(f"{place}: {name} is not one of {', '.join(known)}", hint=f'write {name} = "{known[0]}"')
+    return str(value)
+
+
+def _flag(entry: Mapping[str, Any], name: str, place: str) -> bool:
+    value = entry.get(name, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{place}: {name} is neither true nor false", hint=f"write {name} = true")
+    return value
+
+
+def _check_table(table: SyncedTable, entry: Mapping[str, Any]) -> None:
+    """What one entry may not say at the same time."""
+    name = table.name
+    if not table.key:
+        raise ConfigError(f"table {name!r} has no key", hint='add its natural key: key = ["column", ...]')
+    both = sorted(set(table.key) & set(table.exclude))
+    if both:
+        raise ConfigError(f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one")
+    if table.excepted and not table.is_pattern:
+        raise ConfigError(
+            f"table {name!r} has exceptions, but names one table only", hint='use a wildcard, such as name = "clinic_*"'
+        )
+    idle = sorted(set(entry) - {"name", "key", "except", "reference"})
+    if table.reference and idle:
+        raise ConfigError(
+            f"table {name!r} is a reference, which is not captured, but says {idle[0]!r}", hint="take one of them out"
+        )
 
 
 def _unique(names: Sequence[str], place: str) -> None:

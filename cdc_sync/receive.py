@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from cdc_sync.capture import is_installed
 from cdc_sync.core import chain, wire
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.wire import Header, Sealed
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import RejectedBatch
+from cdc_sync.registry import is_installed
 
 
 def prepare(database: Database) -> None:

@@ -7,13 +7,14 @@ from typing import IO, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import capture
+from cdc_sync import follow
 from cdc_sync.core import chain, wire
 from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
+from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
-from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.databases.reading import MAYBE, Reader, Source, pointed_at
+from cdc_sync.databases import Database, Mode, Session, known
+from cdc_sync.databases.reading import LEFT, MAYBE, Reader, Source, pointed_at
 
 SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
@@ -65,14 +66,15 @@ def seal(
     ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
     """
     with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
-        with database.begin(Mode.SNAPSHOT) as snapshot:
-            source = capture.source(snapshot)
+        with database.snapshot() as snapshot:
+            source = follow.source(snapshot)
             content = _read(snapshot, source, spool, listen)
             sealed = _seal(snapshot, content, source, key, sealed_at) if content.parts else None
         if sealed is None and content.read:
             with database.begin(Mode.WRITE) as session:
                 _clear(session, content, source)
-    database.tidy_changes([source.changes[name] for name in content.read])
+    tidied = [source.tracked[name] for name in content.read]
+    database.tidy_changes({tracked.change: known.holes(database, tracked) for tracked in tidied})
     return sealed
 
 
@@ -91,16 +93,14 @@ def _seal(
 
 
 def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
-    names = sorted(source.changes)
-    upto = {name: session.database.newest(session, source.changes[name]) for name in names}
+    names = sorted(source.tracked)
+    upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
     reader = Reader(source, upto)
-    noted = {name: dict(session.query(reader.counts(name))) for name in names}
+    noted = {name: dict(session.query(reader.noted(name))) for name in names}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
-    reader.unsteady = {name for name in names if noted[name] and _reacts(session, source, name)}
-    counts = {
-        name: dict(session.query(reader.counts(name))) if name in reader.replaced else noted[name] for name in names
-    }
+    reader.unsteady = {name for name in names if noted[name] and _is_unsteady(session, source, name)}
+    counts = {name: _counts(session, reader, name, noted[name]) for name in names}
     content = Content(
         spool,
         shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
@@ -109,19 +109,32 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
         upto=upto,
     )
     if content.sections:
-        _read_sections(session, reader, content, listen(content.shapes, content.sections))
+        gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
+        _read_sections(session, reader, content, gone, listen(content.shapes, content.sections))
     return content
 
 
-def _reacts(session: Session, source: Source, name: str) -> bool:
+_GONE = {"D", "K", MAYBE, LEFT}
+"""Operations after which a key from before the batch cannot be found any more."""
+
+
+def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int]) -> Mapping[str, int]:
+    """What the seal takes of a table: what is noted, unless something keeps a part of it here."""
+    settings = reader.source.tracked[name].settings
+    as_noted = set(noted) <= set("IUDK") and not settings.where and settings.operations == OPERATIONS
+    return noted if as_noted or not noted else dict(session.query(reader.counts(name)))
+
+
+def _is_unsteady(session: Session, source: Source, name: str) -> bool:
     table = source.tables[name]
-    return bool(session.run("reacting", schema=table.schema, name=table.name))
+    return name in source.reread or bool(session.run("reacting", schema=table.schema, name=table.name))
 
 
-def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:
+def _read_sections(
+    session: Session, reader: Reader, content: Content, gone: set[str], listeners: Sequence[Listener]
+) -> None:
     source, encoding = reader.source, session.database.encoding
-    keyed = {section.table for section in content.sections if section.keyed}
-    for i, (table, target) in enumerate(_parents_to_keep(source, keyed)):
+    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
         reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
     for section in content.sections:
         query = reader.changes(section.table, keyed=section.keyed)
@@ -135,9 +148,9 @@ def _read_sections(session: Session, reader: Reader, content: Content, listeners
         listener.complete()
 
 
-def _parents_to_keep(source: Source, keyed: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+def _parents_to_keep(source: Source, gone: set[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Parents whose old keys this batch needs, grandparents first, because their children's keys run through them."""
-    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in keyed]
+    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in gone]
     order = parents_first(source.shapes)
     return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
 
@@ -172,4 +185,6 @@ def _store(session: Session, header: Header, sealed: Sealed) -> None:
 def _clear(session: Session, content: Content, source: Source) -> None:
     """What was read is sealed, or has turned out to say nothing."""
     for name in content.read:
-        session.database.clear_changes(session, source.changes[name], content.upto[name])
+        session.database.clear_changes(session, source.tracked[name].change, content.upto[name])
+        if name in source.reread:
+            session.run("captured_mark", table_name=name, paused=name in source.paused, reread=False)

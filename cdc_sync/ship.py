@@ -3,19 +3,20 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import capture, databases, identity, seal
+from cdc_sync import databases, follow, identity, registry, seal
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan
 from cdc_sync.core.change import Shape
 from cdc_sync.core.wire import Header, Sealed, Section, decode_header
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
+from cdc_sync.follow import Drifted
 from cdc_sync.inbox import DatabaseInbox
 from cdc_sync.transports import Receipt, Stream, Transport
 from cdc_sync.transports.direct import Direct
@@ -65,25 +66,44 @@ class Replicator:
             self.key: Ed25519PrivateKey = identity.load(self.config.key_path)
             with identity.exclusive(self.config.key_path), self.source.exclusive():
                 try:
+                    self._learn()
                     yield self
                 finally:
                     self._leave(*self.config.destinations)
 
     def _check_source(self) -> None:
         with self.source.begin(Mode.READ) as session:
-            if not capture.is_installed(session) or not (rows := session.run("node")):
+            if not registry.is_installed(session) or not (rows := session.run("node")):
                 raise ConfigError(f"no triggers are installed in {self.source}", hint="run cdc-sync install-triggers")
-            capture.check_node(session, rows[0], self.config.node.name, self.config.key_path)
+            registry.check_node(session, rows[0], self.config.node.name, self.config.key_path)
             self.epoch = str(rows[0][1])
-            capture.check_current(session, self.config)
-            self.shapes = capture.source(session).shapes
+            follow.check_configured(session, self.config)
             self.identity = self.source.identity(session)
         if not self.config.destinations:
             raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
 
+    def _learn(self) -> None:
+        """Learn what the tables are like; where they are not what was installed, follow them first."""
+        try:
+            self._look()
+        except Drifted:
+            for table in follow.follow(self.source, self.config):
+                log.info("table %s has changed; it is captured anew", table.table)
+            self.checked.clear()
+            self._look()
+
+    def _look(self) -> None:
+        with self.source.begin(Mode.READ) as session:
+            source = follow.source(session)
+        self.shapes, self.captured = source.shapes, sorted(source.tracked)
+
     def round(self) -> list[Delivered]:
         """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
-        delivered = self._seal()
+        try:
+            delivered = self._seal()
+        except Drifted:
+            self._learn()
+            delivered = self._seal()
         last, receipts = self._last(), self._receipts()
         errors = []
         for destination in self.config.destinations:
@@ -191,8 +211,7 @@ class Replicator:
                     hint="name another database in its url",
                 )
             described = target.describe(session, sorted(self.shapes))
-        captured = [table.name for table in self.config.tables]
-        plan.check_target(self.shapes, captured, described, f"destination {destination.name!r}", target)
+        plan.check_target(self.shapes, self.captured, described, f"destination {destination.name!r}", target)
 
     def _deliver(self, destination: Destination) -> Receipt:
         road = self._road(destination)
@@ -251,8 +270,8 @@ class Replicator:
 
 
 def seal_waiting(database: Database, config: Config) -> None:
-    """Seal what waits as it was captured, before its change tables are replaced."""
-    with identity.exclusive(config.key_path), database.exclusive():
+    """Seal what waits as it was captured, before its change tables are replaced, if it can be."""
+    with identity.exclusive(config.key_path), database.exclusive(), suppress(Drifted, ConfigError):
         seal.seal(database, identity.load(config.key_path), _now())
 
 

@@ -1,8 +1,9 @@
 """What a node holds at this moment: changes not sealed, batches not delivered, batches not applied."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cdc_sync import capture
+from cdc_sync import registry
 from cdc_sync.config import Config
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import ConfigError
@@ -10,10 +11,12 @@ from cdc_sync.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatus:
-    """Changes captured in one table and not sealed yet."""
+    """Changes captured in one table and not sealed yet; ``gap`` says why changes were missed, until they are sent."""
 
     table: str
     unsealed: int
+    paused: bool
+    gap: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +58,30 @@ class Status:
 def status(database: Database, config: Config) -> Status:
     """Raises ConfigError where nothing is installed."""
     with database.begin(Mode.READ) as session:
-        if not capture.is_installed(session):
+        if not registry.is_installed(session):
             raise ConfigError(f"no triggers are installed in {database}", hint="run cdc-sync install-triggers")
-        capture.check_name(session, config.node.name)
+        registry.check_name(session, config.node.name)
         name, epoch, _ = (session.run("node") or [(config.node.name, "", b"")])[0]
         return Status(
             node=name,
             epoch=epoch,
             sealed=(session.run("outbox_last") or [(0, b"")])[0][0],
-            tables=tuple(TableStatus(table=t, unsealed=n) for t, n in capture.unsealed(session)),
+            tables=tuple(_tables(session)),
             destinations=tuple(_destination(session, d.name) for d in config.destinations),
             origins=tuple(
                 OriginStatus(origin=origin, epoch=epoch, stored=stored, applied=applied)
                 for origin, epoch, stored, applied, _ in session.run("positions")
             ),
         )
+
+
+def _tables(session: Session) -> Iterator[TableStatus]:
+    open_gaps = registry.gaps(session)
+    for name, entry in registry.registered(session).items():
+        if entry.change:
+            unsealed = registry.waiting(session, entry.change)
+            gap = open_gaps.get(entry.change, "")
+            yield TableStatus(table=name, unsealed=unsealed, paused=entry.paused, gap=gap)
 
 
 def _destination(session: Session, name: str) -> DestinationStatus:

@@ -107,7 +107,7 @@ class Side:
         return (sql.replace("%", "%%").replace("?", "%s") if self.kind == "postgresql" else sql, parameters)
 
 
-Tables = Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]]
+Tables = Mapping[str, Sequence[str] | Mapping[str, Sequence[str] | str | bool]]
 """Table name to its natural key, or to everything that the file says of it."""
 
 
@@ -118,7 +118,7 @@ def write_config(folder: Path, name: str, source: Side, targets: Side | Mapping[
     for table, entry in tables.items():
         settings = entry if isinstance(entry, Mapping) else {"key": entry}
         lines += ["", "[[tables]]", f"name = {_toml(table)}"]
-        lines += [f"{key} = {_toml(list(value))}" for key, value in settings.items()]
+        lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
     for destination, side in destinations.items():
         lines += ["", "[[destinations]]", f"name = {_toml(destination)}", f"url = {_toml(side.url)}"]
     path = folder / f"node-{name}" / "cdc-sync.toml"
@@ -127,8 +127,8 @@ def write_config(folder: Path, name: str, source: Side, targets: Side | Mapping[
     return configuration.load(path)
 
 
-def _toml(value: str | list[str]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _toml(value: Sequence[str] | str | bool) -> str:
+    return json.dumps(value if isinstance(value, (str, bool)) else list(value), ensure_ascii=False)
 
 
 def install(config: Config, *, include_existing: bool = False) -> None:

@@ -14,7 +14,21 @@ LAYERS = [
     {"errors"},
     {"core"},
     {"databases", "transports"},
-    {"config", "identity", "capture", "seal", "receive", "apply", "ship", "status"},
+    {
+        "config",
+        "identity",
+        "registry",
+        "renew",
+        "capture",
+        "follow",
+        "seal",
+        "receive",
+        "apply",
+        "inbox",
+        "ship",
+        "status",
+        "doctor",
+    },
     {"demo", "cli", "__main__"},
 ]
 OUTSIDE = {
@@ -23,6 +37,7 @@ OUTSIDE = {
     "click": {"cli.py"},
     "msgspec": {"core/wire.py"},
     "backports": {"core/wire.py"},
+    "sqlglot": {"core/filters.py"},
 }
 
 

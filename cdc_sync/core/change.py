@@ -75,6 +75,7 @@ class Table:
     uniques: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[tuple[tuple[str, str], ...], ...] = ()
     branches: tuple[tuple[str, str], ...] = ()
+    partitioned: bool = False
     references: tuple[Reference, ...] = ()
 
     def column(self, name: str) -> Column | None:
@@ -121,8 +122,8 @@ Shapes = Mapping[str, Shape]
 """All shapes that a batch needs, by table name: the captured tables and the parents that their keys run through."""
 
 
-def watched(shape: Shape, shapes: Iterable[Shape]) -> tuple[str, ...]:
-    """The columns whose change is a key change: natural key, identity, and whatever children refer to."""
+def watched(shape: Shape, shapes: Iterable[Shape], also: Iterable[str] = ()) -> tuple[str, ...]:
+    """The columns whose change is a key change: natural key, identity, whatever children refer to, and ``also``."""
     pointed_at = {
         column
         for other in shapes
@@ -130,5 +131,5 @@ def watched(shape: Shape, shapes: Iterable[Shape]) -> tuple[str, ...]:
         if reference.table == shape.name
         for column in reference.target
     }
-    wanted = pointed_at.union(shape.key, shape.identity)
+    wanted = pointed_at.union(shape.key, shape.identity, also)
     return tuple(name for name in shape.names if name in wanted)

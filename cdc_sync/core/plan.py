@@ -1,25 +1,94 @@
 """What should be: the shapes that a configuration asks for, and whether a target can take them."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, leaves, owner, steps
 from cdc_sync.errors import ConfigError, SchemaMismatch
 
+OPERATIONS = ("insert", "update", "delete")
+CAPTURES = ("statement", "row")
+_WILDCARD = re.compile(r"[*?\[]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A table as the configuration names it."""
+class SyncedTable:
+    """A table as the DBA's file names it: its natural key, and what of it travels.
+
+    ``exclude`` are columns that never leave, ``operations`` what travels, ``where`` a row filter. ``capture`` is how
+    triggers fire, where the database has a choice; ``skip_unchanged`` leaves out updates that changed nothing. A
+    ``reference`` is looked up, not captured. A name with wildcards (``*``, ``?``) stands for every table that it fits,
+    except ``excepted`` and those that have an entry of their own.
+    """
 
     name: str
     key: tuple[str, ...]
-    exclude: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    excepted: tuple[str, ...] = ()
+    where: str = ""
+    operations: tuple[str, ...] = OPERATIONS
+    capture: str = CAPTURES[0]
+    skip_unchanged: bool = False
+    reference: bool = False
+
+    @property
+    def is_pattern(self) -> bool:
+        return bool(_WILDCARD.search(self.name))
+
+    def fits(self, name: str) -> bool:
+        return fnmatchcase(name, self.name) and not any(fnmatchcase(name, other) for other in self.excepted)
 
 
-def check_names(wanted: Sequence[Wanted], described: Mapping[str, Table], existing: Sequence[str]) -> None:
+def expand(wanted: Sequence[SyncedTable], existing: Sequence[str]) -> list[SyncedTable]:
+    """The entries with every wildcard replaced by the tables that it stands for.
+
+    Raises ConfigError for a wildcard that fits no table, or where two fit the same one.
+    """
+    plain = [entry for entry in wanted if not entry.is_pattern or entry.name in existing]
+    named = {entry.name: entry.name for entry in plain}
+    found = list(plain)
+    for entry in wanted:
+        if entry in plain:
+            continue
+        fitting = [name for name in existing if entry.fits(name)]
+        if not fitting:
+            raise ConfigError(
+                f"no table fits {entry.name!r}", hint="it has " + (", ".join(existing[:10]) or "no tables")
+            )
+        for name in fitting:
+            other = named.setdefault(name, entry.name)
+            if other == entry.name:
+                found.append(replace(entry, name=name, excepted=()))
+            elif other != name:
+                raise ConfigError(
+                    f"{other!r} and {entry.name!r} both fit table {name!r}", hint=f'write except = ["{name}"] in one'
+                )
+    return found
+
+
+def filtered(table: SyncedTable, shape: Shape) -> list[str]:
+    """The columns that a table's filter reads. Raises ConfigError for one that does not travel."""
+    if not table.where:
+        return []
+    from cdc_sync.core import filters  # sqlglot costs a fifth of a second at every start; few files have a filter
+
+    names = filters.columns(table.where, table.name)
+    missing = next((name for name in names if name not in shape.names), None)
+    if missing is not None:
+        near = difflib.get_close_matches(missing, shape.names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "name columns of the table that are captured"
+        raise ConfigError(
+            f"table {table.name!r}: its filter (where) names {missing!r}, which does not travel", hint=hint
+        )
+    return names
+
+
+def check_names(wanted: Sequence[SyncedTable], described: Mapping[str, Table], existing: Sequence[str]) -> None:
     """Raise ConfigError for a table that the database does not have, with the nearest one that it has."""
     missing = next((entry.name for entry in wanted if entry.name not in described), None)
     if missing is not None:
@@ -28,7 +97,7 @@ def check_names(wanted: Sequence[Wanted], described: Mapping[str, Table], existi
         raise ConfigError(f"the database has no table {missing!r}", hint=hint)
 
 
-def shapes(wanted: Sequence[Wanted], described: Mapping[str, Table]) -> Shapes:
+def shapes(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) -> Shapes:
     """The shapes of the configured tables and of every parent that a reference leads to.
 
     Raises ConfigError for a missing column, and for a reference that cannot be followed.
@@ -52,7 +121,7 @@ def parents(described: Mapping[str, Table]) -> set[str]:
     return {reference.table for table in described.values() for reference in table.references} - set(described)
 
 
-def _shape(entry: Wanted, described: Mapping[str, Table]) -> Shape:
+def _shape(entry: SyncedTable, described: Mapping[str, Table]) -> Shape:
     table = described[entry.name]
     for column in (*entry.key, *entry.exclude):
         if table.column(column) is None:
@@ -81,7 +150,7 @@ def _shape(entry: Wanted, described: Mapping[str, Table]) -> Shape:
     )
 
 
-def _parent(reference: Reference, described: Mapping[str, Table]) -> Wanted:
+def _parent(reference: Reference, described: Mapping[str, Table]) -> SyncedTable:
     """A parent that the configuration does not name: its key must speak for itself."""
     table = described[reference.table]
     required = {column.name for column in table.columns if not column.nullable}
@@ -94,7 +163,7 @@ def _parent(reference: Reference, described: Mapping[str, Table]) -> Wanted:
             "which is not configured and has no natural key",
             hint=f'add [[tables]] with name = "{reference.table}" and its key, or exclude the column',
         )
-    return Wanted(name=reference.table, key=keys[0], exclude=())
+    return SyncedTable(name=reference.table, key=keys[0], reference=True)
 
 
 def _handed_out(table: Table) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from cdc_sync.core.change import Shape
+from cdc_sync.core.plan import SyncedTable
 from cdc_sync.errors import RejectedBatch
 
 if sys.version_info >= (3, 14):
@@ -126,6 +127,23 @@ def encode_shape(shape: Shape) -> bytes:
 
 def decode_shape(data: bytes | str) -> Shape:
     return msgspec.json.decode(data, type=Shape)
+
+
+def encode_settings(settings: SyncedTable) -> bytes:
+    return msgspec.json.encode(settings)
+
+
+def decode_settings(data: bytes | str) -> SyncedTable:
+    return msgspec.json.decode(data, type=SyncedTable)
+
+
+def encode_declared(columns: Iterable[tuple[str, str]]) -> bytes:
+    """Columns with their declared types; equal as long as the table is."""
+    return msgspec.json.encode(list(columns))
+
+
+def decode_declared(data: bytes | str) -> list[tuple[str, str]]:
+    return msgspec.json.decode(data, type=list[tuple[str, str]])
 
 
 class NotUtf8:

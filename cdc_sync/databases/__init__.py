@@ -6,10 +6,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target
+from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked
 from cdc_sync.errors import ConfigError
 
-__all__ = ["Chunk", "Database", "Mode", "Session", "Target", "connect", "names"]
+__all__ = ["Chunk", "Database", "Mode", "Session", "Target", "Tracked", "connect", "names"]
 
 _MODULES = {"sqlite": "cdc_sync.databases.sqlite", "postgresql": "cdc_sync.databases.postgresql"}
 

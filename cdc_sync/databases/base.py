@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cdc_sync.core.change import Column, Kind, Shape, Table
 from cdc_sync.core.layout import Staged
+from cdc_sync.core.plan import SyncedTable
 from cdc_sync.core.wire import Encoding, PartRows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.errors import CdcSyncError, Unreachable
@@ -46,6 +47,30 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """A table that is captured, or is to be: its shape, its watched columns, and the name of its change table."""
+
+    table: Table
+    shape: Shape
+    settings: SyncedTable
+    watched: tuple[str, ...]
+    change: str
+
+    @property
+    def quoted(self) -> str:
+        return sqlfiles.quote(self.table.schema, self.table.name)
+
+    @property
+    def old(self) -> tuple[str, ...]:
+        """The change table's columns that keep the watched ones' values from before a change."""
+        return tuple(f"cdc_sync_old_{i}" for i in range(len(self.watched)))
+
+    @property
+    def declared(self) -> list[tuple[str, str]]:
+        return [(column.name, column.declared) for column in self.table.columns if column.name in self.shape.names]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where a staged column goes: the table and column that it is typed like, for messages and conversions."""
 
@@ -70,6 +95,10 @@ class Session:
         for statement in self.database.statements(sqlfiles.fill(self.database.text(name), holes or {})):
             rows = self._execute(statement, binds)
         return rows
+
+    def fill(self, name: str, holes: Mapping[str, str], **binds: object) -> list[tuple[Any, ...]]:
+        """``run`` with those of the holes that the file has."""
+        return self.run(name, sqlfiles.needed(self.database.text(name), holes), **binds)
 
     def _execute(self, statement: str, binds: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with self.database.translated():
@@ -170,6 +199,12 @@ class Database(ABC):
                     transaction.commit()
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """The transaction that a seal reads in: every captured table stays as it is while it goes on."""
+        with self.begin(Mode.SNAPSHOT) as session:
+            yield session
+
+    @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
         try:
             connection = self.engine.connect()
@@ -235,28 +270,67 @@ class Database(ABC):
     def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         """The tables of these names that exist, as the database describes them."""
 
+    def install_script(self, session: Session) -> str:  # noqa: ARG002
+        """What installs everything of ours that does not belong to one captured table."""
+        return self.text("install")
+
     @abstractmethod
-    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
-        """What ``capture.sql`` needs for a table. ``change`` is its change table's name."""
+    def change_script(self, tracked: Tracked) -> str:
+        """What makes the change table of a table."""
 
-    def capture_script(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> str:
-        """What installs the capture of a table. ``change`` is its change table's name."""
-        return sqlfiles.fill_some(self.text("capture"), self.capture_holes(table, shape, watched, change))
+    @abstractmethod
+    def capture_script(self, tracked: Tracked, *, guarded: bool = False) -> str:
+        """What starts the capture of a table that nothing captures; ``guarded`` as said there."""
 
-    def triggers(self, table: Table) -> set[str]:  # noqa: ARG002
+    def guarded(self, session: Session) -> bool:  # noqa: ARG002
+        """Whether capture must bear it that a column goes, because nothing can follow the change at once."""
+        return False
+
+    @abstractmethod
+    def triggers(self, tracked: Tracked) -> set[str]:
         """The triggers that a captured table has, as ``found`` names them."""
-        return set(self.events)
 
     @abstractmethod
     def change_name(self, readable: str) -> str:
         """The change table's name for a name that is unique among this node's change tables."""
 
-    events: ClassVar[frozenset[str]]
-    """The triggers that a captured table has."""
+    @abstractmethod
+    def stop_holes(self, change: str) -> dict[str, str]:
+        """What ``capture_stop.sql`` needs for a change table: the names of its triggers or functions."""
+
+    @abstractmethod
+    def known_name(self, change: str) -> str:
+        """The name of the table of known rows that belongs to a change table."""
 
     @abstractmethod
     def found(self, session: Session) -> dict[str, set[str]]:
         """Our triggers that are there and enabled, by change table."""
+
+    @abstractmethod
+    def retype(self, column: str, declared: str) -> str:
+        """A column of a former change table, as a value of the type that the table's column has now."""
+
+    def follow_branches(self, session: Session, change: str) -> None:  # noqa: B027
+        """Before a table is captured anew: capture what came and went with its partitions, where there are such."""
+
+    def advance_known(self, session: Session, change: str, holes: Mapping[str, str], upto: int) -> None:  # noqa: B027
+        """Take changes up to this seq into the table of known rows, where it is kept beside capture."""
+
+    def health(self, session: Session, **limits: object) -> list[tuple[Any, ...]]:
+        """What may need a hand: whether it does, what it is, what to type. ``limits`` are those of ``health.sql``."""
+        return session.run("health", **limits)
+
+    def lacking(
+        self,
+        session: Session,  # noqa: ARG002
+        tables: Sequence[str],  # noqa: ARG002
+        rights: Sequence[str],  # noqa: ARG002
+    ) -> list[tuple[str, str]]:
+        """Tables (quoted) and the rights on them that this login lacks; nothing where there are no rights."""
+        return []
+
+    keeps_known: ClassVar[bool]
+    """Whether the table of known rows is kept beside capture, so that an unannounced gap can be closed exactly."""
 
     @abstractmethod
     def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
@@ -275,18 +349,14 @@ class Database(ABC):
         """A change's time of capture as ISO 8601 text in UTC."""
 
     @abstractmethod
-    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:
-        """The condition for changes that this seal takes."""
+    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:
+        """The condition for changes that this seal takes; ``name`` is the change table's."""
 
     @abstractmethod
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
         """The query's rows, encoded in this database's own way, in chunks of some 2 MiB."""
 
     encoding: ClassVar[Encoding]
-
-    @abstractmethod
-    def release_holes(self, change: str) -> dict[str, str]:
-        """What ``release.sql`` needs for a change table: the names of its triggers or functions."""
 
     @abstractmethod
     def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
@@ -301,8 +371,11 @@ class Database(ABC):
         """Within the seal's transaction: these changes are sealed."""
 
     @abstractmethod
-    def tidy_changes(self, changes: Sequence[str]) -> None:
-        """After the seal: give the space of sealed changes back without making a writer wait."""
+    def tidy_changes(self, changes: Mapping[str, Mapping[str, str]]) -> None:
+        """After the seal: give the space of sealed changes back without making a writer wait.
+
+        ``changes`` maps change tables to what their statements need (``known.holes``).
+        """
 
     @abstractmethod
     def muted(self, session: Session) -> AbstractContextManager[None]:

@@ -4,7 +4,7 @@ import re
 import selectors
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +16,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
 from cdc_sync.core import values, wire
-from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
+from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
+from cdc_sync.databases import postgresql_capture as holes
 from cdc_sync.databases import sqlfiles
-from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, constant, selectable
+from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
 
 CHUNK = 2 * 1024 * 1024
@@ -52,6 +53,9 @@ _KINDS = {
     **dict.fromkeys(("json", "jsonb"), Kind.JSON),
 }
 
+EVENTS = ("insert", "update", "delete", "key", "truncate")
+"""The triggers of a captured table; a table with partitions or children has none for keys."""
+
 _TEMPORARY = ("08", "40", "53", "55", "57")
 """SQLSTATE classes after which the same statement may succeed: connection, rollback, resources, locks, shutdown."""
 
@@ -75,7 +79,7 @@ class PostgreSQL(Database):
     kind = "postgresql"
     stages_ahead = True
     encoding = "copy"
-    events = frozenset({"insert", "update", "delete", "key", "truncate"})
+    keeps_known = False
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
     @property
@@ -140,55 +144,42 @@ class PostgreSQL(Database):
                 columns=tuple(_column(row) for row in rows),
                 primary_key=next((key for key, primary in _uniques(uniques[name]) if primary), ()),
                 uniques=tuple(key for key, _ in _uniques(uniques[name])),
+                partitioned=rows[0][-1],
                 branches=tuple((schema, branch) for _, schema, branch in branches[name]),
                 references=tuple(_references(references[name], known)),
             )
             for name, rows in columns.items()
         }
 
-    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
-        declared = {column.name: column.declared for column in table.columns}
-        old = [f"cdc_sync_old_{i}" for i in range(len(watched))]
-        definitions = [f"{sqlfiles.quote(name)} {declared[name]}" for name in shape.names]
-        definitions += [f"{sqlfiles.quote(mine)} {declared[name]}" for mine, name in zip(old, watched, strict=True)]
-        changed = [f"old.{sqlfiles.quote(name)} is distinct from new.{sqlfiles.quote(name)}" for name in watched]
-        return {
-            "table": sqlfiles.quote(table.schema, table.name),
-            "definitions": ",\n    ".join(definitions),
-            "captured": sqlfiles.columns(shape.names),
-            "new": sqlfiles.columns(shape.names, "new."),
-            "watched": sqlfiles.columns(watched),
-            "old": sqlfiles.columns(watched, "old."),
-            "old_watched": sqlfiles.columns(old),
-            "changed": " or ".join(changed),
-            "new_row": sqlfiles.columns(shape.names, "n."),
-            "old_row": sqlfiles.columns(watched, "o."),
-            "same": " and ".join(f"n.{sqlfiles.quote(name)} = o.{sqlfiles.quote(name)}" for name in shape.identity),
-            "changed_row": " or ".join(
-                f"n.{sqlfiles.quote(name)} is distinct from o.{sqlfiles.quote(name)}" for name in watched
-            ),
-            **self.release_holes(change),
-        }
+    def install_script(self, session: Session) -> str:
+        names = ["install", "capture/follow"] + ([] if self.guarded(session) else ["capture/follow_trigger"])
+        return "\n".join(map(self.text, names))
 
-    def capture_script(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> str:
-        script = super().capture_script(table, shape, watched, change)
-        if not table.branches:
-            return script
-        holes = self.capture_holes(table, shape, watched, change)
-        scripts = [script, sqlfiles.fill_some(self.text("capture_branches"), holes)]
-        for schema, name in table.branches:
-            branch = {**holes, "branch": sqlfiles.quote(schema, name)}
-            scripts.append(sqlfiles.fill_some(self.text("capture_branch"), branch))
-        return "\n".join(scripts)
+    def lacking(self, session: Session, tables: Sequence[str], rights: Sequence[str]) -> list[tuple[str, str]]:
+        rows = session.run("roles/rights", tables=list(tables), rights=list(rights)) if tables else []
+        return [(table, right) for table, right in rows]
 
-    def triggers(self, table: Table) -> set[str]:
-        if not table.branches:
-            return {f"{event} {table.schema}.{table.name}" for event in self.events}
+    def guarded(self, session: Session) -> bool:
+        return not session.run("capture/may_follow")[0][0]
+
+    def change_script(self, tracked: Tracked) -> str:
+        return sqlfiles.fill(self.text("capture/table"), holes.change(tracked))
+
+    def capture_script(self, tracked: Tracked, *, guarded: bool = False) -> str:
+        texts = holes.Texts(self.text, tracked, guarded=guarded)
+        return "\n".join(texts.script(self.stop_holes(tracked.change)))
+
+    def triggers(self, tracked: Tracked) -> set[str]:
+        table = tracked.table
+        events = EVENTS if holes.is_plain(tracked) else [event for event in EVENTS if event != "key"]
         tables = [(table.schema, table.name), *table.branches]
-        return {f"{event} {schema}.{name}" for event in self.events - {"key"} for schema, name in tables}
+        return {f"{event} {schema}.{name}" for event in events for schema, name in tables}
 
-    def release_holes(self, change: str) -> dict[str, str]:
-        return {"change": change, **{f"{event}_function": f"{event}_{change}" for event in self.events}}
+    def stop_holes(self, change: str) -> dict[str, str]:
+        return {f"{name}_function": f"{name}_{change}" for name in (*EVENTS, "changed")}
+
+    def known_name(self, change: str) -> str:
+        return f"known_{change}"
 
     def change_name(self, readable: str) -> str:
         return readable
@@ -197,9 +188,15 @@ class PostgreSQL(Database):
         triggers: defaultdict[str, set[str]] = defaultdict(set)
         for schema, table, _, function, enabled in session.run("triggers"):
             event, _, change = function.partition("_")
-            if enabled != "D":
+            if enabled in "AO":
                 triggers[change].add(f"{event} {schema}.{table}")
         return triggers
+
+    def retype(self, column: str, declared: str) -> str:
+        return f"cast({column} as {declared})"
+
+    def follow_branches(self, session: Session, change: str) -> None:
+        session.run("capture/branches", change_table=change)
 
     def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
         return selectable("cdc_sync", change, columns)
@@ -213,7 +210,7 @@ class PostgreSQL(Database):
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
-    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return sa.true()
 
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
@@ -260,6 +257,15 @@ class PostgreSQL(Database):
             snapshot.run("outbox_part_add", number=number, part=i, data=data)
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        with self.begin(Mode.READ) as session:
+            tables = [name for (name,) in session.run("capture/relations")]
+        with self.begin(Mode.SNAPSHOT) as session:
+            if tables:
+                session.run("capture/hold", {"tables": ", ".join(tables)})
+            yield session
+
+    @contextmanager
     def sealing(self, snapshot: Session) -> Iterator[Session]:
         yield snapshot
 
@@ -275,7 +281,7 @@ class PostgreSQL(Database):
     def clear_changes(self, session: Session, change: str, upto: int) -> None:  # noqa: ARG002
         session.run("change_clear", {"change": change})
 
-    def tidy_changes(self, changes: Sequence[str]) -> None:
+    def tidy_changes(self, changes: Mapping[str, Mapping[str, str]]) -> None:
         for change in changes:
             try:
                 with self.begin(Mode.WRITE) as session:
@@ -372,7 +378,7 @@ def _grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ..
 
 
 def _column(row: tuple[Any, ...]) -> Column:
-    _, _, _, name, type_name, declared, required, generated, supplied, always = row
+    _, _, _, name, type_name, declared, required, generated, supplied, always, _ = row
     return Column(
         name=name,
         kind=_KINDS.get(type_name, Kind.OTHER),

@@ -1,46 +1,64 @@
 """What a seal reads, as statements that every database understands: changes joined with their parents' natural keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core.change import Reference, Shape, Shapes, watched
+from cdc_sync.core.change import Reference, Shape, Shapes
 from cdc_sync.core.keys import Plain, steps
-from cdc_sync.databases.base import Database, Session, constant
+from cdc_sync.databases.base import Database, Session, Tracked, constant
+from cdc_sync.databases.sqlfiles import quote
 
 Expression = sa.ColumnElement[Any]
 OWN = ("cdc_sync_seq", "cdc_sync_op", "cdc_sync_captured_at")
 
 MAYBE = "R"
-"""The operation of a change that notes a row which a REPLACE may remove; every other is one of ``change.Op``."""
+"""The operation of a change that notes a row which a REPLACE may remove."""
+
+LEFT = "X"
+"""The operation of a change that takes a row off the server because the filter became another one."""
+
+_OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The node's synced tables: their shapes, their tables, and the change tables of those that are captured."""
+    """The node's synced tables: their shapes, their tables, and how those are captured that are.
+
+    ``reread`` are tables whose waiting changes do not hold all of their columns; ``paused`` ones capture nothing now.
+    """
 
     database: Database
     shapes: Shapes
     tables: Mapping[str, sa.TableClause]
-    changes: Mapping[str, str]
+    tracked: Mapping[str, Tracked]
+    reread: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
 
     def change(self, name: str) -> sa.TableClause:
-        shape = self.shapes[name]
-        return self.database.change_table(self.changes[name], (*OWN, *shape.names, *self.old(name).values()))
-
-    def op(self, name: str, change: sa.FromClause) -> Expression:
-        """A change's operation, a K where it changed a watched column."""
-        changed = (change.c[column].is_distinct_from(change.c[old]) for column, old in self.old(name).items())
-        return self.database.op(change.c[OWN[1]], sa.or_(sa.false(), *changed))
+        return self.database.change_table(
+            self.tracked[name].change, (*OWN, *self.shapes[name].names, *self.tracked[name].old)
+        )
 
     def watched(self, name: str) -> tuple[str, ...]:
-        return watched(self.shapes[name], self.shapes.values())
+        return self.tracked[name].watched
 
     def old(self, name: str) -> dict[str, str]:
         """Watched column to the change table's column that keeps its value from before a key change."""
-        return {column: f"cdc_sync_old_{i}" for i, column in enumerate(self.watched(name))}
+        return dict(zip(self.watched(name), self.tracked[name].old, strict=True))
+
+    def passes(self, name: str, column: Callable[[str], str]) -> sa.ColumnElement[bool] | None:
+        """The table's row filter, if it has one; ``column`` gives the quoted text that stands for a column."""
+        where = self.tracked[name].settings.where if name in self.tracked else ""
+        if not where:
+            return None
+        from cdc_sync.core import filters  # sqlglot costs a fifth of a second at every start; few files have a filter
+
+        text = filters.render(where, name, self.database.kind, column)
+        condition: sa.ColumnElement[bool] = sa.literal_column(f"({text})")
+        return sa.func.coalesce(condition, sa.false())
 
 
 class Reader:
@@ -48,8 +66,8 @@ class Reader:
 
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
     changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
-    the changes that note a row's removal by REPLACE; ``unsteady`` the tables whose rows something else may write while
-    they are being written.
+    the changes that note a row's removal by REPLACE; ``unsteady`` the tables whose rows are read as they stand, because
+    something else may write them while they are being written, or because the changes do not hold all of their columns.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
@@ -59,18 +77,21 @@ class Reader:
         self.replaced: dict[str, sa.TableClause] = {}
         self.unsteady: set[str] = set()
 
-    def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
-        """How many changes of each operation the seal takes, and how many only note that a row may be removed."""
+    def noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """How many changes of each operation wait, whether or not they travel; those of ``MAYBE`` among them."""
         change = self.source.change(name)
-        changes = sa.select(self._op(name, change).label("op")).where(self._taken(name, change)).subquery()
-        return sa.select(changes.c.op, sa.func.count()).group_by(changes.c.op)
+        return _counted(sa.select(self._raw_op(name, change).label("op")).where(self._taken(name, change)))
+
+    def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """How many changes of each operation the seal takes."""
+        images = self._images(name)
+        return _counted(sa.select(images.c[OWN[1]].label("op")).where(self._travels(name, images)))
 
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
         shape, change = self.source.shapes[name], self._images(name)
         rows: sa.FromClause = change
-        seq, _, captured_at = (change.c[column] for column in OWN)
-        op = self._op(name, change)
+        seq, op, captured_at = (change.c[column] for column in OWN)
         parents: list[Expression] = []
         for reference in shape.references:
             rows, found = self._follow(rows, {column: change.c[column] for column in shape.names}, reference)
@@ -84,7 +105,15 @@ class Reader:
         columns = [seq, op, self.source.database.captured_at(captured_at)]
         columns += [*(change.c[column] for column in shape.names), *parents, *old]
         labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
-        return sa.select(*labelled).select_from(rows)
+        return sa.select(*labelled).select_from(rows).where(self._travels(name, change))
+
+    def _travels(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether a change is of an operation that travels."""
+        operations = self.source.tracked[name].settings.operations
+        if set(operations) == set(_OPERATIONS):
+            return sa.true()
+        letters = [letter for operation in operations for letter in _OPERATIONS[operation]]
+        return change.c[OWN[1]].in_([constant(letter) for letter in letters])
 
     def _images(self, name: str) -> sa.FromClause:
         """The changes that the seal takes; where something else may have written the row, as it stands now.
@@ -92,38 +121,80 @@ class Reader:
         A trigger of the application that changes the row which is being written is logged before the write that fired
         it, and then that write with what it knew. So the last image at an identity is read from the table.
         """
-        change = self.source.change(name)
-        taken = sa.select(*change.c).where(self._taken(name, change))
+        taken = self._stream(name, filtered=True)
         if name not in self.unsteady:
             return taken.subquery("taken")
         shape, live = self.source.shapes[name], self.source.tables[name].alias("live")
-        later = sa.func.lead(change.c[OWN[0]]).over(
-            partition_by=[change.c[c] for c in shape.identity], order_by=change.c[OWN[0]]
+        inner = taken.subquery("inner_taken")
+        later = sa.func.lead(inner.c[OWN[0]]).over(
+            partition_by=[inner.c[c] for c in shape.identity], order_by=inner.c[OWN[0]]
         )
-        events = taken.add_columns(later.label("later")).subquery("events")
+        events = sa.select(*inner.c, later.label("later")).subquery("events")
         last = sa.and_(events.c.later.is_(None), events.c[OWN[1]].in_([constant(op) for op in "IUK"]))
         found = sa.and_(last, _equal(live, shape.identity, [events.c[c] for c in shape.identity]))
         stands = live.c[shape.identity[0]].is_not(None)
-        columns = [
+        columns: list[Expression] = [
             sa.case((stands, live.c[c.name]), else_=c).label(c.name) if c.name in shape.names else c
             for c in list(events.c)[:-1]
         ]
+        visible = self._visible(name, "live")
+        if visible is not None:
+            op = sa.case((sa.and_(stands, sa.not_(visible)), constant("D")), else_=events.c[OWN[1]])
+            columns[1] = op.label(OWN[1])
         return sa.select(*columns).select_from(events.outerjoin(live, found)).subquery("taken")
+
+    def _stream(self, name: str, *, filtered: bool) -> sa.Select[*tuple[Any, ...]]:
+        """The changes that the seal takes, each with its operation; with a filter, as one would see them through it.
+
+        A row that leaves the filter is deleted for whoever sees through it, one that enters is inserted.
+        """
+        change = self.source.change(name).alias("captured")
+        seq, at = change.c[OWN[0]], change.c[OWN[2]]
+        old = self.source.old(name)
+        now = self.source.passes(name, lambda column: f"captured.{quote(column)}") if filtered else None
+        before = self.source.passes(name, lambda column: f"captured.{quote(old[column])}") if filtered else None
+        rest = [*(change.c[column] for column in old.values())]
+        op = self._plain_op(name, change)
+        if now is None or before is None:
+            columns = [change.c[column] for column in self.source.shapes[name].names]
+            return sa.select(seq, op.label(OWN[1]), at, *columns, *rest).where(self._taken(name, change))
+        keyed = op == constant("K")
+        leaves, enters = sa.and_(keyed, sa.not_(now)), sa.and_(keyed, sa.not_(before))
+        seen = sa.case((leaves, constant("D")), (enters, constant("I")), else_=op)
+        seen_columns: list[Expression] = [
+            sa.case((leaves, change.c[old[column]]), else_=change.c[column]).label(column)
+            if column in old
+            else change.c[column]
+            for column in self.source.shapes[name].names
+        ]
+        passing = sa.or_(now, sa.and_(keyed, before), change.c[OWN[1]] == constant(LEFT))
+        return sa.select(seq, seen.label(OWN[1]), at, *seen_columns, *rest).where(self._taken(name, change), passing)
+
+    def _visible(self, name: str, alias: str) -> sa.ColumnElement[bool] | None:
+        return self.source.passes(name, lambda column: f"{alias}.{quote(column)}")
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
         """1 where a row of the table has this identity now, else 0."""
         return sa.case((self._stands(name, identity), constant(1)), else_=constant(0))
 
     def _stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
-        live, columns = self.source.tables[name].alias(), self.source.shapes[name].identity
-        return sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity)).exists()
+        live, columns = self.source.tables[name].alias("standing"), self.source.shapes[name].identity
+        visible = self._visible(name, "standing")
+        found = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity))
+        return (found if visible is None else found.where(visible)).exists()
 
-    def _op(self, name: str, change: sa.FromClause) -> Expression:
-        op = self.source.op(name, change)
-        return sa.case((op == constant(MAYBE), constant("D")), else_=op) if name in self.replaced else op
+    def _raw_op(self, name: str, change: sa.FromClause) -> Expression:
+        """A change's operation, a K where it changed a watched column."""
+        changed = (change.c[column].is_distinct_from(change.c[old]) for column, old in self.source.old(name).items())
+        return self.source.database.op(change.c[OWN[1]], sa.or_(sa.false(), *changed))
 
-    def _taken(self, name: str, change: sa.TableClause) -> sa.ColumnElement[bool]:
-        taken = self.source.database.unsealed(change, self.upto[name])
+    def _plain_op(self, name: str, change: sa.FromClause) -> Expression:
+        """A change's operation, a D for every way in which a row can go."""
+        op = self._raw_op(name, change)
+        return sa.case((op.in_([constant(MAYBE), constant(LEFT)]), constant("D")), else_=op)
+
+    def _taken(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
+        taken = self.source.database.unsealed(change, self.source.tracked[name].change, self.upto[name])
         if name not in self.replaced:
             return taken
         removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()
@@ -131,7 +202,7 @@ class Reader:
 
     def _before(self, name: str, change: sa.FromClause) -> dict[str, Expression]:
         """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
-        op = self._op(name, change)
+        op = change.c[OWN[1]]
         deleted, changed = op == constant("D"), op == constant("K")
         return {
             column: sa.case((deleted, change.c[column]), (changed, change.c[old]))
@@ -245,14 +316,14 @@ class Reader:
                 change.c[OWN[0]].label("seq"),
                 constant(event).label("event"),
                 *(value.label(f"t{i}") for i, value in enumerate(values)),
-            ).where(self.source.database.unsealed(change, self.upto[name]), condition)
+            ).where(self._taken(name, change), condition)
             for event, values, condition in cases
         ]
         return sa.union_all(*queries).cte("comings_and_goings")
 
     def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
-        change = self.source.change(name)
+        change = self._stream(name, filtered=False).subquery("departed")
         before = self._before(name, change)
         here = [before[column] for column in target]
         return (
@@ -262,22 +333,27 @@ class Reader:
                 sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
                 sa.func.count().over(partition_by=here).label("departures"),
             )
-            .where(self._op(name, change).in_([constant("D"), constant("K")]), self._taken(name, change))
+            .where(change.c[OWN[1]].in_([constant("D"), constant("K")]))
             .cte("leaving")
         )
 
     def _arrived(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """How many rows came to each value of the target columns, by insertion or key change."""
-        change = self.source.change(name)
+        change = self._stream(name, filtered=False).subquery("come")
         return (
             sa.select(
                 *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
                 sa.func.count().label("arrivals"),
             )
-            .where(self._op(name, change).in_([constant("I"), constant("K")]), self._taken(name, change))
+            .where(change.c[OWN[1]].in_([constant("I"), constant("K")]))
             .group_by(*(change.c[column] for column in target))
             .cte("arrived")
         )
+
+
+def _counted(operations: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
+    counted = operations.subquery("operations")
+    return sa.select(counted.c.op, sa.func.count()).group_by(counted.c.op)
 
 
 def _equal(table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]) -> sa.ColumnElement[bool]:

@@ -40,23 +40,35 @@ def read(database: str, name: str) -> str:
 
 def fill(text: str, holes: Mapping[str, str]) -> str:
     """Fill the holes. Raises LookupError for a hole that nothing fills, or a value that no hole uses."""
-    used: set[str] = set()
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2] or match[3]
-        used.add(name)
-        if match[3]:
-            return holes[name]
-        return quote(holes[name]) if match[1] else literal(holes[name])
-
-    filled = _HOLE.sub(value, text)
-    unused = set(holes) - used
+    unused = set(holes) - _names(text)
     if unused:
         raise LookupError(f"the statement has no hole named {sorted(unused)[0]!r}")
-    return filled
+    return _HOLE.sub(lambda match: _value(match, holes), text)
+
+
+def _name(match: re.Match[str]) -> str:
+    return match[1] or match[2] or match[3]
+
+
+def _names(text: str) -> set[str]:
+    return {_name(match) for match in _HOLE.finditer(text)}
+
+
+def _value(match: re.Match[str], holes: Mapping[str, str]) -> str:
+    value = holes[_name(match)]
+    return value if match[3] else quote(value) if match[1] else literal(value)
 
 
 def fill_some(text: str, holes: Mapping[str, str]) -> str:
     """``fill`` with those of the holes that the statement has."""
-    wanted = {name for match in _HOLE.findall(text) for name in match}
-    return fill(text, {name: value for name, value in holes.items() if name in wanted})
+    return fill(text, needed(text, holes))
+
+
+def needed(text: str, holes: Mapping[str, str]) -> dict[str, str]:
+    """Those of the holes that the statement has."""
+    return {name: value for name, value in holes.items() if name in _names(text)}
+
+
+def fill_first(text: str, holes: Mapping[str, str]) -> str:
+    """Fill the holes that have a value here, and leave the others open."""
+    return _HOLE.sub(lambda match: _value(match, holes) if _name(match) in holes else match[0], text)

@@ -4,7 +4,7 @@ import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +21,7 @@ from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
-from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, constant, selectable
+from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
 
 CHUNK = 2 * 1024 * 1024
@@ -30,6 +30,9 @@ BUSY_TIMEOUT = 30.0
 
 TIDY = 2_000
 """Sealed changes deleted in one write transaction: some 5 ms of write lock on a laptop's disk."""
+
+EVENTS = ("insert", "update", "delete", "replace", "displace")
+"""The triggers of a captured table."""
 
 _BEGIN = {Mode.READ: "begin", Mode.SNAPSHOT: "begin", Mode.WRITE: "begin immediate"}
 
@@ -79,7 +82,7 @@ class SQLite(Database):
     kind = "sqlite"
     stages_ahead = False
     encoding = "rows"
-    events = frozenset({"insert", "update", "delete", "replace", "displace"})
+    keeps_known = True
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
 
     @property
@@ -175,32 +178,51 @@ class SQLite(Database):
                 target = _columns(session.run("columns", name=key[0][2]))[1]
             yield Reference(columns=tuple(row[1] for row in key), table=key[0][2], target=target)
 
-    def capture_holes(self, table: Table, shape: Shape, watched: Sequence[str], change: str) -> dict[str, str]:
-        old = [f"cdc_sync_old_{i}" for i in range(len(watched))]
+    def change_script(self, tracked: Tracked) -> str:
+        definitions = ",\n    ".join(sqlfiles.quote(name) for name in (*tracked.shape.names, *tracked.old))
+        return sqlfiles.fill(self.text("capture/table"), {"change": tracked.change, "definitions": definitions})
+
+    def capture_script(self, tracked: Tracked, *, guarded: bool = False) -> str:  # noqa: ARG002
+        return sqlfiles.fill_some(self.text("capture/triggers"), self._capture_holes(tracked))
+
+    def _capture_holes(self, tracked: Tracked) -> dict[str, str]:
         return {
-            "table": table.name,
-            "definitions": ",\n    ".join(sqlfiles.quote(name) for name in (*shape.names, *old)),
-            "captured": sqlfiles.columns(shape.names),
-            "new": sqlfiles.columns(shape.names, "new."),
-            "watched": sqlfiles.columns(watched),
-            "old": sqlfiles.columns(watched, "old."),
-            "old_watched": sqlfiles.columns(old),
-            **_collision_holes(table, shape),
-            **self.release_holes(change),
+            "table": tracked.table.name,
+            "change": tracked.change,
+            "captured": sqlfiles.columns(tracked.shape.names),
+            "new": sqlfiles.columns(tracked.shape.names, "new."),
+            "watched": sqlfiles.columns(tracked.watched),
+            "old": sqlfiles.columns(tracked.watched, "old."),
+            "old_watched": sqlfiles.columns(tracked.old),
+            "when_changed": _when_changed(tracked),
+            **_collision_holes(tracked.table, tracked.shape),
+            **self.stop_holes(tracked.change),
         }
 
-    def release_holes(self, change: str) -> dict[str, str]:
-        return {"change": change, **{f"{event}_trigger": _trigger(event, change) for event in self.events}}
+    def triggers(self, tracked: Tracked) -> set[str]:
+        return {f"{event} {tracked.table.name}" for event in EVENTS}
+
+    def stop_holes(self, change: str) -> dict[str, str]:
+        return {f"{event}_trigger": _beside(change, event) for event in EVENTS}
+
+    def known_name(self, change: str) -> str:
+        return _beside(change, "known")
+
+    def health(self, session: Session, **limits: object) -> list[tuple[Any, ...]]:
+        return session.run("health", flawed=(3, 7, 0) <= sqlite3.sqlite_version_info <= (3, 51, 2), **limits)
 
     def change_name(self, readable: str) -> str:
         return f"cdc_sync_{readable}"
 
     def found(self, session: Session) -> dict[str, set[str]]:
         triggers: defaultdict[str, set[str]] = defaultdict(set)
-        for _, name, _ in session.run("triggers"):
+        for table, name, _ in session.run("triggers"):
             event, _, readable = name.removeprefix("cdc_sync_").partition("_")
-            triggers[self.change_name(readable)].add(event)
+            triggers[self.change_name(readable)].add(f"{event} {table}")
         return triggers
+
+    def retype(self, column: str, declared: str) -> str:  # noqa: ARG002
+        return column
 
     def change_table(self, change: str, columns: Sequence[str]) -> sa.TableClause:
         return selectable(None, change, columns)
@@ -214,9 +236,9 @@ class SQLite(Database):
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.strftime(constant("%Y-%m-%d %H:%M:%f+00"), column)
 
-    def unsealed(self, change: sa.TableClause, upto: int) -> sa.ColumnElement[bool]:
+    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:
         captured = sa.table("cdc_sync_captured", sa.column("sealed"), sa.column("change_table"))
-        sealed = sa.select(captured.c.sealed).where(captured.c.change_table == constant(change.name)).scalar_subquery()
+        sealed = sa.select(captured.c.sealed).where(captured.c.change_table == constant(name)).scalar_subquery()
         seq = change.c["cdc_sync_seq"]
         return sa.and_(seq > sealed, seq <= constant(upto))
 
@@ -246,7 +268,7 @@ class SQLite(Database):
 
     @contextmanager
     def muted(self, session: Session) -> Iterator[None]:
-        changes = [change for _, change, _, _ in session.run("captured") if change]
+        changes = [row[1] for row in session.run("captured") if row[1]]
         before = {change: session.run("newest", {"change": change})[0][0] for change in changes}
         yield
         for change, seq in before.items():
@@ -258,16 +280,26 @@ class SQLite(Database):
     def clear_changes(self, session: Session, change: str, upto: int) -> None:
         session.run("change_clear", change_table=change, seq=upto)
 
-    def tidy_changes(self, changes: Sequence[str]) -> None:
+    def tidy_changes(self, changes: Mapping[str, Mapping[str, str]]) -> None:
         """Works half the time and rests half the time, so that other writers always get their turn."""
-        for change in changes:
-            deleted = TIDY
-            while deleted == TIDY:
+        for change, holes in changes.items():
+            goes_on = True
+            while goes_on:
                 started = time.monotonic()
                 with self.begin(Mode.WRITE) as session:
-                    session.run("change_tidy", {"change": change}, change_table=change, most=TIDY)
-                    deleted = session.driver.execute("select changes()").fetchone()[0]
+                    goes_on = self._tidy(session, change, holes)
                 time.sleep(time.monotonic() - started)
+
+    def _tidy(self, session: Session, change: str, holes: Mapping[str, str]) -> bool:
+        upto = session.run("known/next", {"change": change}, change_table=change, most=TIDY)[0][0]
+        if upto is None:
+            return False
+        self.advance_known(session, change, holes, upto)
+        session.run("change_tidy", {"change": change}, change_table=change)
+        return True
+
+    def advance_known(self, session: Session, change: str, holes: Mapping[str, str], upto: int) -> None:
+        session.fill("known/advance", holes, change_table=change, upto=upto)
 
     def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
         session.run("create_staging", {"name": name, "columns": sqlfiles.columns(c for c, _ in columns)})
@@ -323,8 +355,24 @@ def _bindable(row: Sequence[Any]) -> list[Any]:
     return [value.data if isinstance(value, wire.NotUtf8) else value for value in row]
 
 
-def _trigger(event: str, change: str) -> str:
-    return f"cdc_sync_{event}_{change.removeprefix('cdc_sync_')}"
+def _beside(change: str, what: str) -> str:
+    """The name of something that belongs to a change table."""
+    return f"cdc_sync_{what}_{change.removeprefix('cdc_sync_')}"
+
+
+def _when_changed(tracked: Tracked) -> str:
+    """A when clause for updates that change a value or its storage class; row values keep the expression flat."""
+    if not tracked.settings.skip_unchanged:
+        return ""
+    images = [
+        f"({', '.join(f'{row}.{sqlfiles.quote(name)} collate binary' for name in tracked.shape.names)})"
+        for row in ("old", "new")
+    ]
+    classes = [
+        f"({', '.join(f'typeof({row}.{sqlfiles.quote(name)})' for name in tracked.shape.names)})"
+        for row in ("old", "new")
+    ]
+    return f"when {images[0]} is not {images[1]} or {classes[0]} is not {classes[1]}\n"
 
 
 def _exclusive(

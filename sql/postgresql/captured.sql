@@ -1,3 +1,4 @@
 -- Enters: nothing. Leaves: the synced tables, by name.
 
-select table_name, change_table, shape, digest from cdc_sync.captured order by table_name;
+select table_name, change_table, shape, settings, declared, digest, included, paused, reread
+from cdc_sync.captured order by table_name;

@@ -1,6 +1,7 @@
 -- The columns of tables. Domains are looked through: a change table must hold NULL where a domain may not.
 -- Enters: names (text[]), as written in the configuration; a name without schema is looked up on the search_path.
--- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied, identity always.
+-- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied, identity always,
+-- partitioned.
 
 select asked.name, n.nspname, c.relname, a.attname,
        case when b.typcategory = 'A' then 'array' when b.typtype = 'e' then 'enum' else b.typname end,
@@ -8,7 +9,8 @@ select asked.name, n.nspname, c.relname, a.attname,
        a.attnotnull or (t.typtype = 'd' and t.typnotnull),
        a.attgenerated <> '',
        a.attidentity <> '' or (a.atthasdef and a.attgenerated = '') or t.typdefault is not null,
-       a.attidentity = 'a'
+       a.attidentity = 'a',
+       c.relkind = 'p'
 from unnest(cast(:names as text[])) as asked (name)
 join pg_class c on c.oid = to_regclass(
     (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part))

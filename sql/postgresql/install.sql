@@ -13,14 +13,57 @@ create table if not exists cdc_sync.node (
     public_key bytea not null
 );
 
--- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
--- included: the rows that stood in the table were captured too.
+-- One row a synced table. shape: what travels, as JSON; settings: what the DBA's file says of it, as JSON; declared: its
+-- columns with their types, as JSON. change_table: null for a parent that is only looked up. included: the rows that stood
+-- in the table were captured too. paused: nothing is captured. reread: the next seal reads rows as they stand.
 create table if not exists cdc_sync.captured (
     table_name text primary key,
     change_table text,
     shape text not null,
+    settings text not null,
+    declared text not null,
     digest text not null,
-    included boolean not null default false
+    included boolean not null default false,
+    paused boolean not null default false,
+    reread boolean not null default false
+);
+
+-- The columns of a change table, each with the column that it mirrors, whatever that is called by now.
+create table if not exists cdc_sync.captured_column (
+    change_table text not null,
+    place integer not null,
+    name text not null,
+    old_name text,
+    tells_apart boolean not null,
+    declared text not null,
+    attnum smallint not null,
+    primary key (change_table, place)
+);
+
+-- What a table's triggers do and how they are made, with holes for its columns and its partitions.
+create table if not exists cdc_sync.captured_text (
+    change_table text primary key,
+    relation regclass not null,
+    branches regclass[] not null,
+    functions text not null,
+    triggers text not null
+);
+
+-- A table's partitions and inheritance children, however deep.
+create or replace function cdc_sync.branches(root regclass) returns setof regclass
+language sql stable set search_path = pg_catalog, pg_temp as $function$
+    with recursive branch as (
+        select i.inhrelid as oid from pg_inherits i where i.inhparent = root and not i.inhdetachpending
+        union all
+        select i.inhrelid from branch join pg_inherits i on i.inhparent = branch.oid and not i.inhdetachpending)
+    select distinct branch.oid::regclass from branch join pg_class c on c.oid = branch.oid where c.relkind in ('r', 'p')
+$function$;
+
+-- Times in which changes were not captured, until the table was read again.
+create table if not exists cdc_sync.gap (
+    change_table text not null,
+    reason text not null,
+    noted_at timestamptz not null default now()
 );
 
 -- This node's sealed batches, until every destination has applied them. The newest header stays for the chain.

@@ -1,9 +1,8 @@
--- Ends the capture of one table. The change table is dropped with its functions and the triggers that call them.
--- Enters: change, and the names of its functions. Leaves: the table without anything of ours.
+-- Lets a captured table go, once its capture is stopped (capture_stop.sql).
+-- Enters: change, known. Leaves: nothing of ours that belongs to it.
 
-drop function if exists cdc_sync.:"insert_function"() cascade;
-drop function if exists cdc_sync.:"update_function"() cascade;
-drop function if exists cdc_sync.:"delete_function"() cascade;
-drop function if exists cdc_sync.:"key_function"() cascade;
-drop function if exists cdc_sync.:"truncate_function"() cascade;
 drop table if exists cdc_sync.:"change";
+drop table if exists cdc_sync.:"known";
+delete from cdc_sync.captured_column where change_table = :'change';
+delete from cdc_sync.captured_text where change_table = :'change';
+delete from cdc_sync.gap where change_table = :'change';

@@ -1,4 +1,4 @@
--- Enters: table_name, change_table, shape, digest. Leaves: one synced table more.
+-- Enters: table_name, change_table, shape, settings, declared, digest, included. Leaves: one synced table more.
 
-insert into cdc_sync_captured (table_name, change_table, shape, digest)
-values (:table_name, :change_table, :shape, :digest);
+insert into cdc_sync_captured (table_name, change_table, shape, settings, declared, digest, included)
+values (:table_name, :change_table, :shape, :settings, :declared, :digest, :included);

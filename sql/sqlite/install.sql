@@ -8,16 +8,30 @@ create table if not exists cdc_sync_node (
     public_key blob not null
 );
 
--- One row a synced table. shape: what travels, as JSON. change_table: null for a parent that is only looked up.
--- included: the rows that stood in the table were captured too.
--- sealed: changes up to this seq are in a sealed batch; they are deleted afterwards, a few at a time.
+-- One row a synced table. shape: what travels, as JSON; settings: what the DBA's file says of it, as JSON; declared: its
+-- columns with their types, as JSON. change_table: null for a parent that is only looked up. included: the rows that stood
+-- in the table were captured too. paused: nothing is captured. reread: the next seal reads rows as they stand.
+-- sealed: changes up to this seq are in a sealed batch. known: of these, changes up to this one are in the table of known
+-- rows; they are deleted afterwards, a few at a time.
 create table if not exists cdc_sync_captured (
     table_name text primary key,
     change_table text,
     shape text not null,
+    settings text not null,
+    declared text not null,
     digest text not null,
     included integer not null default 0,
-    sealed integer not null default 0
+    paused integer not null default 0,
+    reread integer not null default 0,
+    sealed integer not null default 0,
+    known integer not null default 0
+);
+
+-- Times in which changes were not captured, until the table was read again.
+create table if not exists cdc_sync_gap (
+    change_table text not null,
+    reason text not null,
+    noted_at text not null default current_timestamp
 );
 
 -- This node's sealed batches, until every destination has applied them. The newest header stays for the chain.

@@ -1,9 +1,6 @@
--- Ends the capture of one table.
--- Enters: change, and the names of its triggers. Leaves: the table without anything of ours.
+-- Lets a captured table go, once its capture is stopped (capture_stop.sql).
+-- Enters: change, known. Leaves: nothing of ours that belongs to it.
 
-drop trigger if exists :"replace_trigger";
-drop trigger if exists :"displace_trigger";
-drop trigger if exists :"insert_trigger";
-drop trigger if exists :"update_trigger";
-drop trigger if exists :"delete_trigger";
 drop table if exists :"change";
+drop table if exists :"known";
+delete from cdc_sync_gap where change_table = :'change';

@@ -2,6 +2,7 @@
 
 drop table if exists cdc_sync_node;
 drop table if exists cdc_sync_captured;
+drop table if exists cdc_sync_gap;
 drop table if exists cdc_sync_outbox;
 drop table if exists cdc_sync_outbox_part;
 drop table if exists cdc_sync_destination;

@@ -29,7 +29,7 @@ def test_status_speaks_json(walk: Walk) -> None:
     said = json.loads(run("status", walk.config, "--json").stdout)
     assert said["node"] == "laptop"
     assert said["sealed"] == 1
-    assert said["tables"] == [{"table": "subject", "unsealed": 1}]
+    assert said["tables"] == [{"table": "subject", "unsealed": 1, "paused": False, "gap": ""}]
     assert said["destinations"] == [
         {"destination": "server", "stored": 1, "applied": 1, "waiting_batches": 0, "waiting_changes": 0}
     ]

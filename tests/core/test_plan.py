@@ -6,7 +6,7 @@ import pytest
 
 from cdc_sync.core import plan
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
-from cdc_sync.core.plan import Wanted, check_target, shapes
+from cdc_sync.core.plan import SyncedTable, check_target, shapes
 from cdc_sync.errors import ConfigError, SchemaMismatch
 
 
@@ -46,11 +46,11 @@ def described(*tables: Table) -> dict[str, Table]:
     return {entry.name: entry for entry in tables}
 
 
-def want(name: str, key: str, exclude: str = "") -> Wanted:
-    return Wanted(name=name, key=tuple(key.split()), exclude=tuple(exclude.split()))
+def want(name: str, key: str, exclude: str = "") -> SyncedTable:
+    return SyncedTable(name=name, key=tuple(key.split()), exclude=tuple(exclude.split()))
 
 
-def made(wanted: Sequence[Wanted], *tables: Table) -> Mapping[str, Shape]:
+def made(wanted: Sequence[SyncedTable], *tables: Table) -> Mapping[str, Shape]:
     return shapes(wanted, described(*tables))
 
 

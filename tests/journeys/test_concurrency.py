@@ -56,6 +56,14 @@ def daemon(config: Config) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
+def _see_it_at_work(source: Side, target: Side) -> None:
+    source.run("insert into counter (code, n, history) values ('first', 0, '')")
+    last = time.monotonic() + 30
+    while not target.rows("select code from counter"):
+        assert time.monotonic() < last, "the daemon replicates nothing"
+        time.sleep(0.1)
+
+
 def test_nothing_is_lost_doubled_or_out_of_order_under_six_writers(
     make_side: Callable[..., Side], tmp_path: Path
 ) -> None:
@@ -65,6 +73,7 @@ def test_nothing_is_lost_doubled_or_out_of_order_under_six_writers(
     config = write_config(tmp_path, "busy", source, target, {"counter": ["code"]})
     install(config)
     replicator = daemon(config)
+    _see_it_at_work(source, target)
     until = time.monotonic() + SECONDS
     writers = [threading.Thread(target=write, args=(source, seed, until)) for seed in range(WRITERS)]
     for writer in writers:

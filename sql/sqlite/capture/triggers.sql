@@ -1,11 +1,10 @@
--- Capture for one table: its change table and the triggers.
+-- Capture for one table.
 -- Enters: table, change (name of the change table), trigger names, and lists of quoted columns:
---   definitions: the change table's columns, without types, so that every value keeps its storage class;
 --   captured: what is captured; new, old: the same from a row; watched, old_watched: key columns and where their old
 --   values stand; exclusive: columns of unique indexes; colliding: condition on a row that has a value of the new row
---   which must be unique; other: condition on a row that is not the old one.
+--   which must be unique; other: condition on a row that is not the old one; when_changed: a when clause that keeps
+--   updates out which changed nothing, or nothing.
 -- Leaves: one row trigger per event, and two for REPLACE.
--- No autoincrement: it costs 2 µs a row. The newest change is never deleted, so no seq comes twice.
 -- julianday: a text timestamp costs 2 µs more a row; it becomes one when the batch is sealed. The word 'now' in it
 --   would cost another 0.1 µs. That a function is called at all costs 0.75 µs: SQLite keeps a statement journal then.
 --   There is no clock without a function, and conflicts are decided by it.
@@ -13,13 +12,6 @@
 --   each. Applied changes are captured too, and taken out again before their transaction ends (mute, unmute).
 -- Whether an update changed a key is for the seal to see, by the old values beside the new ones: asking here costs
 --   0.1 to 0.3 µs of every update.
-
-create table :"change" (
-    cdc_sync_seq integer primary key,
-    cdc_sync_op,
-    cdc_sync_captured_at,
-    :{definitions}
-);
 
 -- A row that REPLACE removes fires no delete trigger unless the application turns recursive_triggers on. So rows that may
 -- be removed are noted before ('R'), and the seal sees from what follows whether they were (databases/reading.py).
@@ -43,7 +35,7 @@ begin
 end;
 
 create trigger :"update_trigger" after update on :"table"
-begin
+:{when_changed}begin
     insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}, :{old_watched})
     values ('U', julianday(), :{new}, :{old});
 end;

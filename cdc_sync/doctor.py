@@ -1,0 +1,175 @@
+"""What needs a hand: triggers, columns, rights, clocks and servers, each with the command that mends it."""
+
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc_sync import databases, registry
+from cdc_sync.capture import Capture, Wanted, wanted
+from cdc_sync.config import Config, Destination
+from cdc_sync.core import plan
+from cdc_sync.core.change import Shapes
+from cdc_sync.core.wire import decode_declared, decode_header
+from cdc_sync.databases import Database, Mode, Session, sqlfiles
+from cdc_sync.errors import CdcSyncError, ConfigError
+from cdc_sync.registry import Registered
+
+INSTALL = "cdc-sync install-triggers"
+GROWING = 100_000
+"""Changes in a change table, from which on it is said that nobody seals them."""
+
+OPEN = 3600
+"""Seconds that a transaction may stay open."""
+
+CLOCKS = 60.0
+"""Seconds by which two clocks may differ."""
+
+_SOURCE = ("SELECT",)
+_TARGET = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that somebody should know. ``urgent`` says that it needs a hand; ``mend`` is what to type."""
+
+    subject: str
+    message: str
+    mend: str
+    urgent: bool = True
+
+
+def examine(database: Database, config: Config) -> list[Finding]:
+    """Everything that can be seen from here. Raises ConfigError where nothing is installed."""
+    with database.begin(Mode.READ) as session:
+        if not registry.is_installed(session):
+            raise ConfigError(f"no triggers are installed in {database}", hint=f"run {INSTALL}")
+        registry.check_name(session, config.node.name)
+        now = wanted(session, config.tables)
+        found = [*_node(session, config), *_captures(session, now), *_around(session, now)]
+        shapes, here = now.shapes, session.run("clock")[0][0]
+    for destination in config.destinations:
+        found += _destination(config, destination, shapes, [c.name for c in now.captures], here)
+    return found
+
+
+def _node(session: Session, config: Config) -> Iterator[Finding]:
+    rows = session.run("node")
+    if not rows:
+        yield Finding(subject=config.node.name, message="the node has no identity yet", mend=INSTALL)
+        return
+    try:
+        registry.check_node(session, rows[0], config.node.name, config.key_path)
+    except CdcSyncError as error:
+        yield Finding(subject=config.node.name, message=str(error), mend=error.hint)
+        return
+    if stat.S_IMODE(config.key_path.stat().st_mode) & 0o077:
+        mend = f"chmod 600 {config.key_path.name}"
+        yield Finding(subject=config.node.name, message="others can read the device key", mend=mend)
+
+
+def _captures(session: Session, now: Wanted) -> Iterator[Finding]:
+    entries, found, gaps = registry.registered(session), session.database.found(session), registry.gaps(session)
+    for capture in now.captures:
+        entry = entries.get(capture.name)
+        if entry is None or not entry.change:
+            yield Finding(subject=capture.name, message="is configured and not captured", mend=INSTALL)
+        elif entry.paused:
+            yield Finding(subject=capture.name, message="is paused", mend=f"cdc-sync resume {capture.name}")
+        else:
+            yield from _differences(capture, entry, found.get(entry.change, set()))
+            if entry.change in gaps:
+                why = f"changes were missed: {gaps[entry.change]}"
+                yield Finding(subject=capture.name, message=why, mend="cdc-sync replicate --once")
+    for name in sorted(name for name, entry in entries.items() if entry.change):
+        if name not in {capture.name for capture in now.captures}:
+            yield Finding(subject=name, message="is captured and not configured", mend="add [[tables]] for it")
+
+
+def _differences(capture: Capture, entry: Registered, found: set[str]) -> Iterator[Finding]:
+    if entry.settings != capture.tracked.settings:
+        message = "its configuration has changed since its triggers were installed"
+        yield Finding(subject=capture.name, message=message, mend=INSTALL)
+    for message in _columns(dict(decode_declared(entry.declared)), dict(capture.tracked.declared)):
+        yield Finding(subject=capture.name, message=message, mend=INSTALL)
+    for table, events in _by_table(capture.triggers - found).items():
+        message = f"{table} has no trigger of ours for {', '.join(sorted(events))}"
+        yield Finding(subject=capture.name, message=message, mend=INSTALL)
+    if entry.digest != capture.digest and entry.settings == capture.tracked.settings and capture.triggers <= found:
+        yield Finding(subject=capture.name, message="its triggers are not the present ones", mend=INSTALL)
+
+
+def _columns(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"column {name!r} came since its triggers were installed" for name in now if name not in before)
+    yield from (f"column {name!r} is gone" for name in before if name not in now)
+    yield from (
+        f"column {name!r} was {before[name]} and is {now[name]}"
+        for name in now
+        if name in before and before[name] != now[name]
+    )
+
+
+def _by_table(triggers: Iterable[str]) -> dict[str, set[str]]:
+    tables: dict[str, set[str]] = {}
+    for trigger in triggers:
+        event, _, table = trigger.partition(" ")
+        tables.setdefault(table, set()).add(event)
+    return tables
+
+
+def _around(session: Session, now: Wanted) -> Iterator[Finding]:
+    for name, count in registry.unsealed(session).items():
+        if count >= GROWING:
+            message = f"{count} changes wait to be sealed"
+            yield Finding(subject=name, message=message, mend="cdc-sync replicate")
+    privileged = not session.database.guarded(session)
+    for urgent, message, mend in session.database.health(session, seconds=OPEN, privileged=privileged):
+        yield Finding(subject="database", message=message, mend=mend, urgent=bool(urgent))
+    yield from _rights(session, [sqlfiles.quote(t.schema, t.name) for t in now.described.values()], _SOURCE)
+    yield from _clock(session)
+    for name in sorted({name for (name,) in session.run("tables")} - set(now.shapes)):
+        message = "nobody configured this table: its changes stay here"
+        yield Finding(subject=name, message=message, mend="add [[tables]] for it, if it is to travel", urgent=False)
+
+
+def _rights(session: Session, tables: list[str], rights: Sequence[str]) -> Iterator[Finding]:
+    for table, right in session.database.lacking(session, tables, rights):
+        role = session.database.url.username or "the role"
+        message = f"{role} lacks the right to {right.lower()}"
+        yield Finding(subject=table, message=message, mend=f"grant {right.lower()} on {table} to {role}")
+
+
+def _clock(session: Session) -> Iterator[Finding]:
+    headers = session.run("outbox_newest")
+    sealed = decode_header(bytes(headers[0][0])).sealed_at if headers else ""
+    if sealed > time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()):
+        message = f"the clock says an earlier time than when the last batch was sealed ({sealed})"
+        yield Finding(subject="clock", message=message, mend="set the machine's clock")
+
+
+def _destination(
+    config: Config, destination: Destination, shapes: Shapes, captured: list[str], here: float
+) -> list[Finding]:
+    subject = f"destination {destination.name}"
+    try:
+        with databases.connect(destination.url, config.folder) as target, target.begin(Mode.READ) as session:
+            return list(_target(session, subject, shapes, captured, here))
+    except CdcSyncError as error:
+        return [Finding(subject=subject, message=str(error), mend=error.hint)]
+
+
+def _target(session: Session, subject: str, shapes: Shapes, captured: list[str], here: float) -> Iterator[Finding]:
+    described = session.database.describe(session, sorted(shapes))
+    for name, shape in shapes.items():
+        try:
+            one = [name] if name in captured else []
+            plan.check_target({name: shape}, one, described, subject, session.database)
+        except ConfigError as error:
+            yield Finding(subject=subject, message=str(error), mend=error.hint)
+    tables = [sqlfiles.quote(described[n].schema, described[n].name) for n in captured if n in described]
+    yield from _rights(session, tables, _TARGET)
+    apart = session.run("clock")[0][0] - here
+    if abs(apart) > CLOCKS:
+        where = "ahead of" if apart > 0 else "behind"
+        message = f"its clock is {abs(apart):.0f} s {where} this node's"
+        yield Finding(subject=subject, message=message, mend="set both machines' clocks")

@@ -1,0 +1,106 @@
+"""Keeping up with the tables: capture follows what becomes of them, and can be paused and resumed."""
+
+from collections.abc import Sequence
+
+from cdc_sync.capture import Capture, Installed, install, is_current, wanted
+from cdc_sync.config import Config
+from cdc_sync.databases import Database, Mode, Session, known
+from cdc_sync.databases.reading import Source
+from cdc_sync.errors import CdcSyncError, ConfigError
+from cdc_sync.registry import Registered, check_name, gaps, is_installed, registered
+
+
+class Drifted(CdcSyncError):
+    """A captured table is not as it was when its triggers were installed; ``tables`` names all that are not."""
+
+    def __init__(self, tables: list[str]) -> None:
+        named = ", ".join(map(repr, tables))
+        super().__init__(f"captured tables have changed: {named}", hint="run cdc-sync install-triggers")
+        self.tables = tables
+
+
+def source(session: Session) -> Source:
+    """The node's tables as they were installed: what the database remembers of them, not the file, rules the batches.
+
+    Raises Drifted where a table, its triggers or its partitions have changed since, or a gap in its capture is open.
+    """
+    entries = registered(session)
+    now = wanted(session, [entry.settings for entry in entries.values() if entry.settings])
+    _check_drift(session, now.captures, entries)
+    tracked = {capture.name: capture.tracked for capture in now.captures}
+    marks = {
+        "reread": frozenset(name for name, entry in entries.items() if entry.reread),
+        "paused": frozenset(name for name, entry in entries.items() if entry.paused),
+    }
+    tables = {name: session.database.table(table) for name, table in now.described.items()}
+    return Source(database=session.database, shapes=now.shapes, tables=tables, tracked=tracked, **marks)
+
+
+def _check_drift(session: Session, captures: Sequence[Capture], entries: dict[str, Registered]) -> None:
+    found, open_gaps = session.database.found(session), gaps(session)
+    drifted = [c.name for c in captures if not is_current(c, entries.get(c.name), found, open_gaps)]
+    if drifted:
+        raise Drifted(drifted)
+
+
+def check_configured(session: Session, config: Config) -> None:
+    """Raise ConfigError where the file does not say what was installed."""
+    entries = registered(session)
+    for capture in wanted(session, config.tables).captures:
+        entry = entries.get(capture.name)
+        if entry is None or not entry.change:
+            raise ConfigError(f"table {capture.name!r} has no triggers yet", hint="run cdc-sync install-triggers")
+        if entry.settings != capture.tracked.settings:
+            raise ConfigError(
+                f"the configuration of table {capture.name!r} has changed since its triggers were installed",
+                hint="run cdc-sync install-triggers",
+            )
+
+
+def follow(database: Database, config: Config) -> list[Installed]:
+    """Capture anew what has changed, as the file still says it. Returns the tables that were followed."""
+    with database.begin(Mode.READ) as session:
+        check_configured(session, config)
+    return [report for report in install(database, config, include_existing=False) if report.state != "unchanged"]
+
+
+def pause(database: Database, config: Config, tables: Sequence[str]) -> list[str]:
+    """Stop capturing tables (all of them where none is named). Returns those that were not paused already."""
+    with database.begin(Mode.WRITE) as session:
+        chosen = [(c, e) for c, e in _chosen(session, config, tables) if not e.paused]
+        for capture, entry in chosen:
+            _pause(session, capture, entry)
+        return [capture.name for capture, _ in chosen]
+
+
+def _pause(session: Session, capture: Capture, entry: Registered) -> None:
+    database, tracked = session.database, capture.tracked
+    session.run("lock_table", {"table": tracked.quoted})
+    if not database.keeps_known:
+        session.fill("known_create", known.holes(database, tracked))
+    session.run("capture_stop", database.stop_holes(entry.change))
+    session.run("captured_mark", table_name=capture.name, paused=True, reread=entry.reread)
+    session.run("gap_add", change_table=entry.change, reason="paused")
+
+
+def resume(database: Database, config: Config, tables: Sequence[str]) -> list[str]:
+    """Capture paused tables again, and what happened to them meanwhile. Returns those that were paused."""
+    with database.begin(Mode.WRITE) as session:
+        names = [capture.name for capture, entry in _chosen(session, config, tables) if entry.paused]
+        for name in names:
+            session.run("captured_mark", table_name=name, paused=False, reread=registered(session)[name].reread)
+    follow(database, config)
+    return names
+
+
+def _chosen(session: Session, config: Config, tables: Sequence[str]) -> list[tuple[Capture, Registered]]:
+    if not is_installed(session):
+        raise ConfigError(f"no triggers are installed in {session.database}", hint="run cdc-sync install-triggers")
+    check_name(session, config.node.name)
+    entries = registered(session)
+    captured = [name for name, entry in entries.items() if entry.change]
+    unknown = next((name for name in tables if name not in captured), None)
+    if unknown is not None:
+        raise ConfigError(f"table {unknown!r} is not captured", hint="captured are " + ", ".join(captured))
+    now = wanted(session, [entry.settings for entry in entries.values() if entry.settings])
+    return [(c, entries[c.name]) for c in now.captures if not tables or c.name in tables]

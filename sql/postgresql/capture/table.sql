@@ -1,0 +1,9 @@
+-- Enters: change (name of the change table), definitions (quoted columns with types).
+-- Leaves: an empty change table.
+
+create table cdc_sync.:"change" (
+    cdc_sync_seq bigint not null default nextval('cdc_sync.seq'),
+    cdc_sync_op "char" not null,
+    cdc_sync_captured_at timestamptz not null default now(),
+    :{definitions}
+);

@@ -1,0 +1,7 @@
+-- Carries changes that are not in a sealed batch yet from a change table to the one that takes its place.
+-- Enters: change, former (change tables), columns of the one, and what is carried of the other; former_table (its name).
+-- Leaves: the changes, under the same seq.
+
+insert into cdc_sync.:"change" (cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at:{columns})
+select cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at:{carried} from cdc_sync.:"former"
+where :'former_table' <> '';

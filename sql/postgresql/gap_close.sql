@@ -1,0 +1,3 @@
+-- Enters: change_table. Leaves: no open gap of it.
+
+delete from cdc_sync.gap where change_table = :change_table;

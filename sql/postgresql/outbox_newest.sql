@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: the newest batch's header, if there is one.
+
+select header from cdc_sync.outbox order by number desc limit 1;

@@ -1,2 +1,0 @@
--- Capture for one partition or child of a captured table: SQLite has none.
--- Enters: nothing. Leaves: nothing.

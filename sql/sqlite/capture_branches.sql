@@ -1,2 +1,0 @@
--- Capture for a table that has partitions or children: SQLite has none.
--- Enters: nothing. Leaves: nothing.

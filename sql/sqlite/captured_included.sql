@@ -1,3 +1,0 @@
--- Enters: table_name. Leaves: whether the rows that stood in the table were captured.
-
-select included from cdc_sync_captured where table_name = :table_name;

@@ -1,0 +1,3 @@
+-- Enters: known. Leaves: no known rows.
+
+drop table if exists :"known";

@@ -1,0 +1,3 @@
+-- Enters: former, known. Leaves: the known rows under the other name.
+
+alter table :"former" rename to :"known";
