@@ -208,9 +208,9 @@ class _Work:
         if among_themselves or self.section.counts.get("I", 0) * 2 > self.alive:
             done = self._insert()
             if done < self.alive:
-                done = self.session.execute(self.writer.update())
+                done = self.session.execute(self._update())
         else:
-            done = self.session.execute(self.writer.update())
+            done = self.session.execute(self._update())
             if done < self.alive:
                 done += self._insert()
         if done < self.alive:
@@ -218,7 +218,7 @@ class _Work:
 
     def point_forward(self) -> None:
         """Once every row is there: set the references that had to wait for theirs."""
-        if self.forward and self.alive and self.session.execute(self.writer.update()) < self.alive:
+        if self.forward and self.alive and self.session.execute(self._update()) < self.alive:
             self._explain_missing()
 
     def delete(self) -> None:
@@ -230,6 +230,9 @@ class _Work:
     @property
     def _shape(self) -> Shape:
         return self.batch.shapes[self.section.table]
+
+    def _update(self) -> sa.Update:
+        return self.writer.update(respell=bool(self.section.counts.get("K")))
 
     def _count(self, query: sa.Select[*tuple[Any, ...]]) -> int:
         count: int = self.session.query(query)[0][0]

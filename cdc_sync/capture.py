@@ -76,7 +76,9 @@ def wanted(session: Session, tables: Sequence[SyncedTable]) -> Wanted:
     _check_once(entries, described)
     plan.check_names(entries, described, existing)
     shapes = plan.shapes(entries, described)
-    captures = [_capture(session, described[e.name], shapes, e) for e in entries if not e.reference]
+    captured = [entry for entry in entries if not entry.reference]
+    plan.check_whole(captured, described)
+    captures = [_capture(session, described[entry.name], shapes, entry) for entry in captured]
     return Wanted(entries=entries, described={n: described[n] for n in shapes}, shapes=shapes, captures=captures)
 
 

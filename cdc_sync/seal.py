@@ -99,7 +99,10 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     noted = {name: dict(session.query(reader.noted(name))) for name in names}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
-    reader.unsteady = {name for name in names if noted[name] and _is_unsteady(session, source, name)}
+    for i, name in enumerate(name for name in names if _is_unsteady(session, source, name, noted[name])):
+        if session.query(reader.moves(name)):
+            reader.moving.add(name)
+        reader.keep_images(session, name, f"cdc_sync_images_{i}")
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}
     content = Content(
         spool,
@@ -119,15 +122,27 @@ _GONE = {"D", "K", MAYBE, LEFT}
 
 
 def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int]) -> Mapping[str, int]:
-    """What the seal takes of a table: what is noted, unless something keeps a part of it here."""
+    """What the seal takes of a table: what is noted, unless something keeps a part of it here or reads it anew."""
     settings = reader.source.tracked[name].settings
     as_noted = set(noted) <= set("IUDK") and not settings.where and settings.operations == OPERATIONS
-    return noted if as_noted or not noted else dict(session.query(reader.counts(name)))
+    if not noted or (as_noted and name not in reader.images):
+        return noted
+    return dict(session.query(reader.counts(name)))
 
 
-def _is_unsteady(session: Session, source: Source, name: str) -> bool:
-    table = source.tables[name]
-    return name in source.reread or bool(session.run("reacting", schema=table.schema, name=table.name))
+def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str, int]) -> bool:
+    """Whether the changes may say something else than the table, so that its rows are read as they stand.
+
+    One operation alone cannot be out of order with another; a bulk load is not made to pay for it.
+    """
+    if not noted:
+        return False
+    tracked = source.tracked[name]
+    return (
+        name in source.reread
+        or len(noted) > 1
+        or bool(session.run("reacting", schema=tracked.table.schema, name=tracked.table.name))
+    )
 
 
 def _read_sections(

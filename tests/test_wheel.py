@@ -21,8 +21,9 @@ def test_the_built_wheel_works_in_a_bare_environment(tmp_path: Path) -> None:
     )
     demo = run([script, "demo"], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert "0 missing, 0 extra, 0 different" in demo.stdout
-    count = (
-        "from importlib.resources import files; print(len(list((files('cdc_sync') / 'sql' / 'postgresql').iterdir())))"
+    listing = (
+        "from pathlib import Path; import cdc_sync; root = Path(cdc_sync.__file__).parent / 'sql'; "
+        "print(*sorted(str(path.relative_to(root)) for path in root.rglob('*.sql')), sep='\\n')"
     )
-    listed = run([python, "-c", count], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert int(listed.stdout) == len(list((ROOT / "sql" / "postgresql").glob("*.sql")))
+    listed = run([python, "-c", listing], check=True, capture_output=True, text=True, cwd=tmp_path).stdout.split()
+    assert listed == sorted(str(path.relative_to(ROOT / "sql")) for path in (ROOT / "sql").rglob("*.sql"))

@@ -65,7 +65,8 @@ class Table:
 
     ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index as columns with
     their collations, conditional ones too, where the database may remove a row to make room for another (REPLACE).
-    ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children).
+    ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children);
+    ``parent``: the one that this table is such a branch of. ``veiled``: policies hide rows from whoever describes it.
     """
 
     name: str
@@ -76,6 +77,8 @@ class Table:
     exclusive: tuple[tuple[tuple[str, str], ...], ...] = ()
     branches: tuple[tuple[str, str], ...] = ()
     partitioned: bool = False
+    parent: str = ""
+    veiled: bool = False
     references: tuple[Reference, ...] = ()
 
     def column(self, name: str) -> Column | None:

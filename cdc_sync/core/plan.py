@@ -97,6 +97,22 @@ def check_names(wanted: Sequence[SyncedTable], described: Mapping[str, Table], e
         raise ConfigError(f"the database has no table {missing!r}", hint=hint)
 
 
+def check_whole(captured: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:
+    """Raise ConfigError for a table that may be written under another name, or whose rows cannot all be seen."""
+    for entry in captured:
+        table = described[entry.name]
+        if table.parent:
+            raise ConfigError(
+                f"table {entry.name!r} is a partition or child of {table.parent}, through which it may be written too",
+                hint=f'configure the whole: name = "{table.parent}"',
+            )
+        if table.veiled:
+            raise ConfigError(
+                f"row-level security hides rows of table {entry.name!r} from the role in the URL",
+                hint="name a role with BYPASSRLS, or the table's owner where the policies do not bind it",
+            )
+
+
 def shapes(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) -> Shapes:
     """The shapes of the configured tables and of every parent that a reference leads to.
 

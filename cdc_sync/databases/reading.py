@@ -66,8 +66,8 @@ class Reader:
 
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
     changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
-    the changes that note a row's removal by REPLACE; ``unsteady`` the tables whose rows are read as they stand, because
-    something else may write them while they are being written, or because the changes do not hold all of their columns.
+    the changes that note a row's removal by REPLACE; ``images`` one of the changes of each table whose rows are read as
+    they stand; ``moving`` are tables whose rows changed their identity.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
@@ -75,7 +75,8 @@ class Reader:
         self.upto = upto
         self.origins: dict[tuple[str, tuple[str, ...]], sa.TableClause] = {}
         self.replaced: dict[str, sa.TableClause] = {}
-        self.unsteady: set[str] = set()
+        self.images: dict[str, sa.TableClause] = {}
+        self.moving: set[str] = set()
 
     def noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation wait, whether or not they travel; those of ``MAYBE`` among them."""
@@ -116,43 +117,96 @@ class Reader:
         return change.c[OWN[1]].in_([constant(letter) for letter in letters])
 
     def _images(self, name: str) -> sa.FromClause:
-        """The changes that the seal takes; where something else may have written the row, as it stands now.
-
-        A trigger of the application that changes the row which is being written is logged before the write that fired
-        it, and then that write with what it knew. So the last image at an identity is read from the table.
-        """
-        taken = self._stream(name, filtered=True)
-        if name not in self.unsteady:
-            return taken.subquery("taken")
-        shape, live = self.source.shapes[name], self.source.tables[name].alias("live")
-        inner = taken.subquery("inner_taken")
-        later = sa.func.lead(inner.c[OWN[0]]).over(
-            partition_by=[inner.c[c] for c in shape.identity], order_by=inner.c[OWN[0]]
+        """The changes that the seal takes; where they may say something else than the table, as the table says."""
+        return (
+            self.images[name] if name in self.images else self._stream(name, filtered=True).subquery("cdc_sync_taken")
         )
-        events = sa.select(*inner.c, later.label("later")).subquery("events")
-        last = sa.and_(events.c.later.is_(None), events.c[OWN[1]].in_([constant(op) for op in "IUK"]))
-        found = sa.and_(last, _equal(live, shape.identity, [events.c[c] for c in shape.identity]))
-        stands = live.c[shape.identity[0]].is_not(None)
-        columns: list[Expression] = [
-            sa.case((stands, live.c[c.name]), else_=c).label(c.name) if c.name in shape.names else c
-            for c in list(events.c)[:-1]
+
+    def keep_images(self, session: Session, name: str, table: str) -> None:
+        """Keep the changes that the seal takes of an unsteady table: what they say in the end is what the table says.
+
+        Changes of one row are not always logged as they happened. What a trigger or a cascade of the application does
+        is logged before the write that caused it, and PostgreSQL logs a statement with several parts by part. So the
+        last image at an identity is read from the table; and where the last change is a deletion although a row stands,
+        or none although no row stands, it changes places with the change that agrees with the table.
+        """
+        taken = self._stream(name, filtered=True).subquery("cdc_sync_taken")
+        columns = [column.name for column in taken.c]
+        events, group = self._events(name, taken), self.source.shapes[name].identity
+        live = self.source.tables[name].alias("cdc_sync_live")
+        visible = self._visible(name, "cdc_sync_live")
+        there = live.c[group[0]].is_not(None)
+        stands = there if visible is None else sa.and_(there, visible)
+        rows = events.outerjoin(live, _equal(live, group, [events.c[column] for column in group]))
+        seq, op = self._settled(events, stands, moving=name in self.moving)
+        last = sa.and_(seq == events.c.cdc_sync_newest, stands, op != constant("D"))
+        settled = {OWN[0]: seq, OWN[1]: op} | {
+            column: sa.case((last, live.c[column]), else_=events.c[column]) for column in self.source.shapes[name].names
+        }
+        query = sa.select(*(settled.get(column, events.c[column]).label(column) for column in columns)).select_from(
+            rows
+        )
+        session.database.keep(session, table, query)
+        self.images[name] = sa.table(table, *(sa.column(sa.quoted_name(column, quote=True)) for column in columns))
+
+    def _events(self, name: str, taken: sa.Subquery) -> sa.Subquery:
+        """The changes, each with the newest at its identity, that one's operation, and the newest of either kind."""
+        seq, op = taken.c[OWN[0]], taken.c[OWN[1]]
+        group = [taken.c[column] for column in self.source.shapes[name].identity]
+        newest = sa.func.max(seq).over(partition_by=group).label("cdc_sync_newest")
+        newest_op = sa.func.first_value(op).over(partition_by=group, order_by=seq.desc()).label("cdc_sync_newest_op")
+        left = sa.func.max(sa.case((op == constant("D"), seq))).over(partition_by=group).label("cdc_sync_left")
+        came = sa.func.max(sa.case((op != constant("D"), seq))).over(partition_by=group).label("cdc_sync_came")
+        return sa.select(*taken.c, newest, newest_op, left, came).subquery("cdc_sync_events")
+
+    def _settled(
+        self, events: sa.Subquery, stands: sa.ColumnElement[bool], *, moving: bool
+    ) -> tuple[Expression, Expression]:
+        """Each change's place and operation, such that the last at its identity agrees with the table.
+
+        Where rows change their identity (``moving``) the table says nothing of the changes at one identity.
+        """
+        seq, op, newest = events.c[OWN[0]], events.c[OWN[1]], events.c.cdc_sync_newest
+        if moving:
+            return seq, op
+        left, came = events.c.cdc_sync_left, events.c.cdc_sync_came
+        ends = events.c.cdc_sync_newest_op == constant("D")
+        revived, gone = sa.and_(stands, ends), sa.and_(sa.not_(stands), sa.not_(ends))
+        place = sa.case(
+            (sa.and_(revived, seq == newest, came.is_not(None)), came),
+            (sa.and_(revived, seq == came), newest),
+            (sa.and_(gone, seq == newest, left.is_not(None)), left),
+            (sa.and_(gone, seq == left), newest),
+            else_=seq,
+        )
+        operation = sa.case(
+            (sa.and_(revived, seq == newest, came.is_(None)), constant("U")),
+            (sa.and_(gone, seq == newest, left.is_(None)), constant("D")),
+            else_=op,
+        )
+        return place, operation
+
+    def moves(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """One row if some change gave a row another identity."""
+        change, old = self.source.change(name), self.source.old(name)
+        different = [
+            change.c[column].is_distinct_from(change.c[old[column]]) for column in self.source.shapes[name].identity
         ]
-        visible = self._visible(name, "live")
-        if visible is not None:
-            op = sa.case((sa.and_(stands, sa.not_(visible)), constant("D")), else_=events.c[OWN[1]])
-            columns[1] = op.label(OWN[1])
-        return sa.select(*columns).select_from(events.outerjoin(live, found)).subquery("taken")
+        keyed = self._raw_op(name, change) == constant("K")
+        return sa.select(constant(1)).where(self._taken(name, change), keyed, sa.or_(*different)).limit(1)
 
     def _stream(self, name: str, *, filtered: bool) -> sa.Select[*tuple[Any, ...]]:
         """The changes that the seal takes, each with its operation; with a filter, as one would see them through it.
 
         A row that leaves the filter is deleted for whoever sees through it, one that enters is inserted.
         """
-        change = self.source.change(name).alias("captured")
+        change = self.source.change(name).alias("cdc_sync_captured_row")
         seq, at = change.c[OWN[0]], change.c[OWN[2]]
         old = self.source.old(name)
-        now = self.source.passes(name, lambda column: f"captured.{quote(column)}") if filtered else None
-        before = self.source.passes(name, lambda column: f"captured.{quote(old[column])}") if filtered else None
+        now = self.source.passes(name, lambda column: f"cdc_sync_captured_row.{quote(column)}") if filtered else None
+        before = (
+            self.source.passes(name, lambda column: f"cdc_sync_captured_row.{quote(old[column])}") if filtered else None
+        )
         rest = [*(change.c[column] for column in old.values())]
         op = self._plain_op(name, change)
         if now is None or before is None:
@@ -178,8 +232,8 @@ class Reader:
         return sa.case((self._stands(name, identity), constant(1)), else_=constant(0))
 
     def _stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
-        live, columns = self.source.tables[name].alias("standing"), self.source.shapes[name].identity
-        visible = self._visible(name, "standing")
+        live, columns = self.source.tables[name].alias("cdc_sync_standing"), self.source.shapes[name].identity
+        visible = self._visible(name, "cdc_sync_standing")
         found = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity))
         return (found if visible is None else found.where(visible)).exists()
 
@@ -289,7 +343,7 @@ class Reader:
         events = self._comings_and_goings(name)
         places = [column for column in events.c if column.name.startswith("t")]
         following = sa.func.lead(events.c.event).over(partition_by=places, order_by=events.c.seq)
-        noted = sa.select(events, following.label("following")).cte("noted")
+        noted = sa.select(events, following.label("following")).cte("cdc_sync_noted")
         here = [noted.c[column.name] for column in places]
         stands = self._stands(name, here)
         gone = sa.or_(noted.c.following == constant("comes"), sa.and_(noted.c.following.is_(None), sa.not_(stands)))
@@ -319,11 +373,11 @@ class Reader:
             ).where(self._taken(name, change), condition)
             for event, values, condition in cases
         ]
-        return sa.union_all(*queries).cte("comings_and_goings")
+        return sa.union_all(*queries).cte("cdc_sync_comings_and_goings")
 
     def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
-        change = self._stream(name, filtered=False).subquery("departed")
+        change = self._stream(name, filtered=False).subquery("cdc_sync_departed")
         before = self._before(name, change)
         here = [before[column] for column in target]
         return (
@@ -334,12 +388,12 @@ class Reader:
                 sa.func.count().over(partition_by=here).label("departures"),
             )
             .where(change.c[OWN[1]].in_([constant("D"), constant("K")]))
-            .cte("leaving")
+            .cte("cdc_sync_leaving")
         )
 
     def _arrived(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """How many rows came to each value of the target columns, by insertion or key change."""
-        change = self._stream(name, filtered=False).subquery("come")
+        change = self._stream(name, filtered=False).subquery("cdc_sync_come")
         return (
             sa.select(
                 *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
@@ -347,12 +401,12 @@ class Reader:
             )
             .where(change.c[OWN[1]].in_([constant("I"), constant("K")]))
             .group_by(*(change.c[column] for column in target))
-            .cte("arrived")
+            .cte("cdc_sync_arrived")
         )
 
 
 def _counted(operations: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
-    counted = operations.subquery("operations")
+    counted = operations.subquery("cdc_sync_operations")
     return sa.select(counted.c.op, sa.func.count()).group_by(counted.c.op)
 
 

@@ -301,11 +301,15 @@ class Writer:
             .where(self.located(self.target, self.moved))
         )
 
-    def update(self) -> sa.Update:
-        """Bring the rows that exist up to date; their keys stay."""
+    def update(self, *, respell: bool) -> sa.Update:
+        """Bring the rows that exist up to date. Their keys stay, except where a key may have come in another spelling.
+
+        ``respell``: such as another case under a collation that finds both equal, or a decimal of another scale.
+        """
         resolved, shape = self.resolved(), self.shapes[self.name]
         fixed = {column.name for column in self.described[self.name].columns if column.always}
-        changing = [c for c in self.written if c not in shape.key and c not in fixed and not self._own(c)]
+        kept = {c for c in shape.key if not respell or owner(shape, c) is not None}
+        changing = [c for c in self.written if c not in kept and c not in fixed and not self._own(c)]
         changing = changing or list(shape.key)
         return (
             sa.update(self.target)

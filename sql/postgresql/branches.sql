@@ -4,8 +4,8 @@
 with recursive branch as (
     select asked.name, i.inhrelid as oid
     from unnest(cast(:names as text[])) as asked (name)
-    join pg_inherits i on i.inhparent = to_regclass(
-        (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part))
+    join pg_inherits i on i.inhparent = coalesce(to_regclass(quote_ident(asked.name)), to_regclass(
+    (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part)))
     union all
     select branch.name, i.inhrelid from branch join pg_inherits i on i.inhparent = branch.oid
 )

@@ -1,7 +1,7 @@
 -- The columns of tables. Domains are looked through: a change table must hold NULL where a domain may not.
 -- Enters: names (text[]), as written in the configuration; a name without schema is looked up on the search_path.
 -- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied, identity always,
--- partitioned.
+-- partitioned, the table it belongs to, whether row-level security hides rows from this role.
 
 select asked.name, n.nspname, c.relname, a.attname,
        case when b.typcategory = 'A' then 'array' when b.typtype = 'e' then 'enum' else b.typname end,
@@ -10,10 +10,12 @@ select asked.name, n.nspname, c.relname, a.attname,
        a.attgenerated <> '',
        a.attidentity <> '' or (a.atthasdef and a.attgenerated = '') or t.typdefault is not null,
        a.attidentity = 'a',
-       c.relkind = 'p'
+       c.relkind = 'p',
+       (select i.inhparent::regclass::text from pg_inherits i where i.inhrelid = c.oid order by i.inhseqno limit 1),
+       row_security_active(c.oid)
 from unnest(cast(:names as text[])) as asked (name)
-join pg_class c on c.oid = to_regclass(
-    (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part))
+join pg_class c on c.oid = coalesce(to_regclass(quote_ident(asked.name)), to_regclass(
+    (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part)))
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid
