@@ -232,7 +232,7 @@ class _Work:
         return self.batch.shapes[self.section.table]
 
     def _update(self) -> sa.Update:
-        return self.writer.update(respell=bool(self.section.counts.get("K")))
+        return self.writer.update(respell=set(self.section.counts) != {"U"})
 
     def _count(self, query: sa.Select[*tuple[Any, ...]]) -> int:
         count: int = self.session.query(query)[0][0]

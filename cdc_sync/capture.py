@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cdc_sync import identity, renew
 from cdc_sync.config import Config
@@ -22,6 +22,7 @@ from cdc_sync.registry import (
     gaps,
     is_installed,
     registered,
+    to_reread,
     unsent,
     waiting,
 )
@@ -29,12 +30,17 @@ from cdc_sync.registry import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What the installation did with one table: ``existing`` rows stood in it; ``state`` is new, renewed, unchanged."""
+    """What the installation did with one table: ``existing`` rows stood in it; ``state`` is new, renewed, unchanged.
+
+    ``unseen`` says why rows may have been deleted or given another key without being captured, where nothing here can
+    tell which: they are to be looked for at the destinations.
+    """
 
     table: str
     state: str
     existing: int
     captured_existing: bool
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +174,7 @@ def install(
         seal()
     made = not config.key_path.exists()
     try:
-        with database.begin(Mode.WRITE) as session:
-            return _install(session, config, include_existing=include_existing)
+        return database.patiently(lambda session: _install(session, config, include_existing=include_existing))
     except BaseException:
         if made:
             config.key_path.unlink(missing_ok=True)
@@ -192,9 +197,11 @@ def _reconfigured(database: Database, config: Config) -> bool:
 
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
     now = wanted(session, config.tables)
+    if not is_installed(session):
+        session.database.check_bystanders(session)
     session.script(session.database.install_script(session))
     _ensure_node(session, config)
-    former = registered(session)
+    former = _under_new_names(session, registered(session), now.captures)
     _check_removed(former, now.captures)
     found, open_gaps = session.database.found(session), gaps(session)
     report = []
@@ -203,10 +210,10 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
         current = is_current(capture, entry, found, open_gaps)
         if entry is None or not entry.change:
             _begin(session, capture)
-        elif not current:
-            _renew(session, capture, entry, former)
+        unseen = _renew(session, capture, entry, former) if entry and entry.change and not current else ""
         captured = include_existing and not (entry and entry.included) and _include(session, capture.tracked)
-        report.append(_report(session, capture, entry, current=current, captured=captured))
+        done = _report(session, capture, entry, current=current, captured=captured)
+        report.append(replace(done, unseen=unseen))
     _register_parents(session, now)
     return report
 
@@ -220,13 +227,20 @@ def is_current(
     return entry.paused or (found.get(entry.change, set()) == capture.triggers and entry.change not in open_gaps)
 
 
-def _renew(session: Session, capture: Capture, entry: Registered, others: Mapping[str, Registered]) -> None:
-    """Capture a table anew: its waiting changes are carried over, and a gap in its capture is closed."""
+def _renew(session: Session, capture: Capture, entry: Registered, others: Mapping[str, Registered]) -> str:
+    """Capture a table anew: its waiting changes are carried over, and a gap in its capture is closed.
+
+    Returns why rows may have gone unseen, if nothing tells which (see ``Installed``).
+    """
     tracked, database = capture.tracked, session.database
     was = renew.former(entry, others)
     session.run("lock_table", {"table": tracked.quoted})
     database.follow_branches(session, entry.change)
-    missed = not capture.triggers <= database.found(session).get(entry.change, set()) or entry.change in gaps(session)
+    missed = (
+        not capture.triggers <= database.found(session).get(entry.change, set())
+        or entry.change in to_reread(session)
+        or database.blind(session, tracked, entry.change)
+    )
     _advance_known(session, was.tracked(tracked))
     session.run("capture_stop", database.stop_holes(entry.change))
     if tracked.change != entry.change:
@@ -235,18 +249,22 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
     session.fill("captured_set", {"change": tracked.change}, **_row(capture, included=entry.included))
     if tracked.change != entry.change:
         release(session, entry.change)
-    session.run("captured_mark", table_name=capture.name, paused=entry.paused, reread=entry.reread or incomplete)
+    reread = registered(session)[capture.name].reread or incomplete
+    session.run("captured_mark", table_name=capture.name, paused=entry.paused, reread=reread)
     renew.refilter(session, tracked, was)
     if entry.paused:
         if missed:
             session.run("gap_add", change_table=tracked.change, reason="paused")
-        return
+        return ""
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
+    unseen = renew.unseen(session, tracked, gaps(session).get(entry.change, ""), missed=missed)
     if missed or entry.settings != tracked.settings or renew.needs_reading(session, tracked, was):
         renew.settle(session, tracked, missed=missed)
     if not database.keeps_known:
         session.run("known_drop", {"known": database.known_name(tracked.change)})
-    session.run("gap_close", change_table=tracked.change)
+    for change in (entry.change, tracked.change):
+        session.run("gap_close", change_table=change)
+    return unseen
 
 
 def _advance_known(session: Session, tracked: Tracked) -> None:
@@ -300,6 +318,22 @@ def _register_parents(session: Session, now: Wanted) -> None:
         session.run("captured_add", table_name=name, shape=encode_shape(now.shapes[name]).decode(), **row)
 
 
+def _under_new_names(
+    session: Session, former: Mapping[str, Registered], captures: Sequence[Capture]
+) -> dict[str, Registered]:
+    """What is registered, by the names that the file gives tables now: our triggers go with a table that is renamed."""
+    found, names = session.database.found(session), {capture.name for capture in captures}
+    entries = dict(former)
+    for old, entry in former.items():
+        on = found.get(entry.change, set())
+        new = next((c.name for c in captures if c.name not in former and on & c.triggers), None)
+        if entry.change and old not in names and new is not None:
+            session.run("captured_remove", table_name=new)
+            session.run("captured_rename", table_name=old, renamed=new)
+            entries[new] = replace(entries.pop(old), name=new)
+    return entries
+
+
 def _check_removed(former: Mapping[str, Registered], captures: Sequence[Capture]) -> None:
     kept = {capture.name for capture in captures}
     removed = sorted(name for name, entry in former.items() if entry.change and name not in kept)
@@ -344,24 +378,34 @@ def release_script(session: Session) -> str:
 
 def uninstall(database: Database, name: str, *, discard: bool) -> int:
     """Remove everything of ours; returns how many waiting changes were discarded. ``name`` is the node's."""
-    with database.begin(Mode.WRITE) as session:
-        if not is_installed(session):
-            return 0
-        check_name(session, name)
-        origins = sorted({row[0] for row in session.run("positions")})
-        if origins and not discard:
-            raise CdcSyncError(
-                f"this database also receives from {', '.join(origins)}, and would forget how far they have come",
-                hint="give --discard if they send no more, or will be installed again",
-            )
-        waiting = unsent(session)
-        if waiting and not discard:
-            raise CdcSyncError(
-                f"{counted(waiting, 'change')} not applied at every destination yet",
-                hint="run cdc-sync replicate --once first, or give --discard to lose them",
-            )
-        for entry in registered(session).values():
-            if entry.change:
-                release(session, entry.change)
-        session.run("uninstall")
-        return waiting
+    return database.patiently(lambda session: _uninstall(session, name, discard=discard))
+
+
+def _uninstall(session: Session, name: str, *, discard: bool) -> int:
+    if not is_installed(session):
+        return 0
+    check_name(session, name)
+    _check_forgotten(session, discard=discard)
+    captured = [entry for entry in registered(session).values() if entry.change]
+    for table in session.database.describe(session, [entry.name for entry in captured]).values():
+        session.run("lock_table", {"table": sqlfiles.quote(table.schema, table.name)})
+    waiting = unsent(session)
+    if waiting and not discard:
+        raise CdcSyncError(
+            f"{counted(waiting, 'change')} not applied at every destination yet",
+            hint="run cdc-sync replicate --once first, or give --discard to lose them",
+        )
+    for entry in captured:
+        release(session, entry.change)
+    session.run("uninstall")
+    return waiting
+
+
+def _check_forgotten(session: Session, *, discard: bool) -> None:
+    """Raise CdcSyncError where other nodes' positions would be lost."""
+    origins = sorted({row[0] for row in session.run("positions")})
+    if origins and not discard:
+        raise CdcSyncError(
+            f"this database also receives from {', '.join(origins)}, and would forget how far they have come",
+            hint="give --discard if they send no more, or will be installed again",
+        )

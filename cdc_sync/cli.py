@@ -82,6 +82,8 @@ def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool
         )
     for table in report:
         click.echo(f"{table.table}: {table.state}, {_existing(table)}")
+        if table.unseen:
+            click.echo(f"  {table.unseen}: rows deleted or given another key meanwhile may be left at the destinations")
     click.echo("Changes are captured from now on. Next: cdc-sync replicate")
 
 

@@ -66,11 +66,14 @@ def follow(database: Database, config: Config) -> list[Installed]:
 
 def pause(database: Database, config: Config, tables: Sequence[str]) -> list[str]:
     """Stop capturing tables (all of them where none is named). Returns those that were not paused already."""
-    with database.begin(Mode.WRITE) as session:
+
+    def work(session: Session) -> list[str]:
         chosen = [(c, e) for c, e in _chosen(session, config, tables) if not e.paused]
         for capture, entry in chosen:
             _pause(session, capture, entry)
         return [capture.name for capture, _ in chosen]
+
+    return database.patiently(work)
 
 
 def _pause(session: Session, capture: Capture, entry: Registered) -> None:

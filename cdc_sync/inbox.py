@@ -43,9 +43,9 @@ class DatabaseInbox:
         applied = apply.apply_next(self.database, origin, epoch)
         return None if applied is None else applied.rows
 
-    def stream(self, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
-        """A batch of this origin and epoch that arrives while it is read, where the database can take it so."""
-        return Stream(self.database, place, shapes, sections) if self.database.stages_ahead else None
+    def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
+        """The batch after this position, which arrives while it is read, where the database can take it so."""
+        return Stream(self.database, after, shapes, sections) if self.database.stages_ahead else None
 
 
 _Arriving = tuple[str, PartRows] | None | Sealed
@@ -65,10 +65,10 @@ class Stream:
     """
 
     def __init__(
-        self, database: Database, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]
+        self, database: Database, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]
     ) -> None:
         self._database = database
-        self._place = place
+        self._after = after
         self._arriving: queue.Queue[_Arriving] = queue.Queue(WAITING)
         self._over = threading.Event()
         self._thread = ThreadPoolExecutor(1, "stream")
@@ -119,9 +119,8 @@ class Stream:
     def _work(self, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
         try:
             with self._database.begin(Mode.WRITE) as session:
-                here = receive.locked_position(session, *self._place)
-                if here.applied < here.stored:
-                    raise _GivenUp("other batches wait to be applied first")
+                if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
+                    raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
                 with apply.writing(session):
                     batch = apply.Batch(session, shapes, sections)
                     while isinstance(item := self._next(), tuple):

@@ -61,7 +61,12 @@ def _registered(
 
 def gaps(session: Session) -> dict[str, str]:
     """Change tables with a time in which changes were not captured, and why; open until the table is read again."""
-    return {change: reason for change, reason, _ in session.run("gaps")}
+    return {change: reason for change, reason, *_ in session.run("gaps")}
+
+
+def to_reread(session: Session) -> set[str]:
+    """Change tables whose gap is closed by reading the table again."""
+    return {change for change, _, rereads, _ in session.run("gaps") if rereads}
 
 
 def describe(session: Session, names: Sequence[str]) -> dict[str, Table]:
@@ -97,7 +102,7 @@ def check_node(session: Session, row: tuple[object, ...], name: str, key_path: P
 def unsent(session: Session) -> int:
     """Changes that some destination has not applied: unsealed ones, and those in batches that wait."""
     captured = sum(unsealed(session).values())
-    receipts = [applied for _, _, applied in session.run("destinations")]
+    receipts = [applied for _, _, applied, _ in session.run("destinations")]
     waiting: int = session.run("outbox_waiting", number=min(receipts, default=0))[0][1]
     return captured + waiting
 

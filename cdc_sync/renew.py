@@ -101,6 +101,13 @@ def needs_reading(session: Session, now: Tracked, was: Former) -> bool:
     return bool(changed) or any(session.run("filled", {"table": now.quoted, "column": name}) for name in came)
 
 
+def unseen(session: Session, now: Tracked, reason: str, *, missed: bool) -> str:
+    """Why deletions may have gone unseen, in words; nothing where none can have, or where the known rows tell them."""
+    if not (missed or reason) or _keeps_known(session, now.change):
+        return ""
+    return reason or "its triggers were gone or disabled"
+
+
 def settle(session: Session, now: Tracked, *, missed: bool) -> None:
     """Read the table again. ``missed``: changes were missed, so what is gone is looked for among the known rows."""
     holes = known.holes(session.database, now)

@@ -13,7 +13,7 @@ from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
-from cdc_sync.databases import Database, Mode, Session, known
+from cdc_sync.databases import Database, Mode, Session, known, strays
 from cdc_sync.databases.reading import LEFT, MAYBE, Reader, Source, pointed_at
 
 SPOOL = 16 * 1024 * 1024
@@ -99,10 +99,11 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     noted = {name: dict(session.query(reader.noted(name))) for name in names}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
-    for i, name in enumerate(name for name in names if _is_unsteady(session, source, name, noted[name])):
-        if session.query(reader.moves(name)):
-            reader.moving.add(name)
-        reader.keep_images(session, name, f"cdc_sync_images_{i}")
+    gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
+    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
+        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
+    for i, name in enumerate(names):
+        _keep_images(session, reader, name, noted[name], f"cdc_sync_images_{i}")
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}
     content = Content(
         spool,
@@ -112,8 +113,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
         upto=upto,
     )
     if content.sections:
-        gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
-        _read_sections(session, reader, content, gone, listen(content.shapes, content.sections))
+        _read_sections(session, reader, content, listen(content.shapes, content.sections))
     return content
 
 
@@ -125,9 +125,18 @@ def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int
     """What the seal takes of a table: what is noted, unless something keeps a part of it here or reads it anew."""
     settings = reader.source.tracked[name].settings
     as_noted = set(noted) <= set("IUDK") and not settings.where and settings.operations == OPERATIONS
-    if not noted or (as_noted and name not in reader.images):
+    if name not in reader.images and (as_noted or not noted):
         return noted
     return dict(session.query(reader.counts(name)))
+
+
+def _keep_images(session: Session, reader: Reader, name: str, noted: Mapping[str, int], table: str) -> None:
+    stray = strays.changes(session, reader, name)
+    if stray is None and not _is_unsteady(session, reader.source, name, noted):
+        return
+    if session.query(reader.moves(name)):
+        reader.moving.add(name)
+    reader.keep_images(session, name, table, stray)
 
 
 def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str, int]) -> bool:
@@ -145,12 +154,8 @@ def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str
     )
 
 
-def _read_sections(
-    session: Session, reader: Reader, content: Content, gone: set[str], listeners: Sequence[Listener]
-) -> None:
-    source, encoding = reader.source, session.database.encoding
-    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
-        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
+def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:
+    encoding = session.database.encoding
     for section in content.sections:
         query = reader.changes(section.table, keyed=section.keyed)
         for chunk in session.database.read_rows(session, query):

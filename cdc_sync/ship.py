@@ -11,14 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import databases, follow, identity, registry, seal
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import plan
+from cdc_sync.core import chain, plan
+from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
 from cdc_sync.core.wire import Header, Sealed, Section, decode_header
-from cdc_sync.databases import Database, Mode
+from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
 from cdc_sync.inbox import DatabaseInbox
-from cdc_sync.transports import Receipt, Stream, Transport
+from cdc_sync.transports import Stream, Transport
 from cdc_sync.transports.direct import Direct
 
 log = logging.getLogger("cdc_sync")
@@ -45,7 +46,7 @@ class Delivered:
     """How one destination stands after a round."""
 
     destination: str
-    receipt: Receipt
+    receipt: Position
 
 
 class Replicator:
@@ -89,6 +90,13 @@ class Replicator:
         except Drifted:
             for table in follow.follow(self.source, self.config):
                 log.info("table %s has changed; it is captured anew", table.table)
+                if table.unseen:
+                    log.warning(
+                        "table %s: %s. Rows that were deleted or given another key meanwhile were not seen: compare it "
+                        "with the destinations, and delete there what is left over",
+                        table.table,
+                        table.unseen,
+                    )
             self.checked.clear()
             self._look()
 
@@ -104,11 +112,10 @@ class Replicator:
         except Drifted:
             self._learn()
             delivered = self._seal()
-        last, receipts = self._last(), self._receipts()
+        sealed, receipts = self._sealed(), self._receipts()
         errors = []
         for destination in self.config.destinations:
-            known = receipts.get(destination.name)
-            if destination.name in self.delivered and known is not None and known.applied == last:
+            if destination.name in self.delivered and receipts.get(destination.name) == sealed:
                 continue
             try:
                 delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
@@ -127,10 +134,10 @@ class Replicator:
         """Seal what waits; the destinations that are up to date hear it already while it is read."""
         with ExitStack() as streams:
             listening: dict[str, Stream] = {}
-            last, receipts = self._last(), self._receipts()
+            before, receipts = self._sealed(), self._receipts()
 
             def listen(shapes: Sequence[Shape], sections: Sequence[Section]) -> list[Stream]:
-                for name, stream in self._streams(last, receipts, shapes, sections):
+                for name, stream in self._streams(before, receipts, shapes, sections):
                     listening[name] = streams.enter_context(stream)
                 return list(listening.values())
 
@@ -141,17 +148,16 @@ class Replicator:
             return [item for name, stream in listening.items() for item in self._finish(name, stream, *sealed)]
 
     def _streams(
-        self, last: int, receipts: Mapping[str, Receipt], shapes: Sequence[Shape], sections: Sequence[Section]
+        self, sealed: Position, receipts: Mapping[str, Position], shapes: Sequence[Shape], sections: Sequence[Section]
     ) -> Iterator[tuple[str, Stream]]:
         """Roads to destinations that are up to date. Asked amid a seal, so it reads nothing here: without WAL, a new
         reader would wait for a commit that waits for the seal's own to end.
         """
         for destination in self.config.destinations:
-            known = receipts.get(destination.name)
-            if destination.name not in self.checked or (known.applied if known else 0) != last:
+            if destination.name not in self.checked or receipts.get(destination.name, self._at()) != sealed:
                 continue
             try:
-                stream = self._road(destination).stream(self.config.node.name, self.epoch, shapes, sections)
+                stream = self._road(destination).stream(sealed, shapes, sections)
             except CdcSyncError as error:
                 log.debug("no stream to %s: %s", destination.name, error)
             else:
@@ -163,16 +169,22 @@ class Replicator:
         if not stream.finish(sealed):
             self.progress.waiting(-header.rows)
         else:
-            receipt = Receipt(stored=header.number, applied=header.number)
-            self._keep(name, receipt)
+            receipt = self._keep(name, self._at(header.number, header.number, sealed.digest))
             self.progress.applied(header.rows)
             self.delivered.add(name)
             yield Delivered(destination=name, receipt=receipt)
 
-    def _last(self) -> int:
+    def _at(self, stored: int = 0, applied: int = 0, digest: bytes = b"") -> Position:
+        """A position of this node's own chain."""
+        return Position(
+            origin=self.config.node.name, epoch=self.epoch, stored=stored, applied=applied, digest=bytes(digest)
+        )
+
+    def _sealed(self) -> Position:
+        """Where a destination is that has applied everything sealed here."""
         with self.source.begin(Mode.READ) as session:
             rows = session.run("outbox_last")
-        return int(rows[0][0]) if rows else 0
+        return self._at(rows[0][0], *rows[0]) if rows else self._at()
 
     def check(self) -> None:
         """Look at every destination before anything is sealed.
@@ -218,31 +230,29 @@ class Replicator:
             described = target.describe(session, sorted(self.shapes))
         plan.check_target(self.shapes, self.captured, described, f"destination {destination.name!r}", target)
 
-    def _deliver(self, destination: Destination) -> Receipt:
-        road = self._road(destination)
-        receipt = road.receipt(self.config.node.name, self.epoch)
-        self._keep(destination.name, receipt)
+    def _deliver(self, destination: Destination) -> Position:
+        road, name = self._road(destination), self.config.node.name
+        receipt = self._keep(destination.name, road.receipt(name, self.epoch))
         self._announce(receipt)
         for sealed, number, count in self._batches(receipt.stored):
             road.send(sealed, self._parts(number, count))
-        self._keep(destination.name, road.receipt(self.config.node.name, self.epoch))
-        receipt = road.apply(self.config.node.name, self.epoch, self.progress.applied)
-        self._keep(destination.name, receipt)
-        return receipt
+        self._keep(destination.name, road.receipt(name, self.epoch))
+        return self._keep(destination.name, road.apply(name, self.epoch, self.progress.applied))
 
-    def _announce(self, receipt: Receipt) -> None:
+    def _announce(self, receipt: Position) -> None:
         with self.source.begin(Mode.READ) as session:
             self.progress.waiting(session.run("outbox_waiting", number=receipt.applied)[0][1])
 
     def _batches(self, after: int) -> Iterator[tuple[Sealed, int, int]]:
         with self.source.begin(Mode.READ) as session:
-            rows = session.run("outbox_after", number=after)
-        if rows and rows[0][0] > after + 1:
+            rows, last = session.run("outbox_after", number=after), session.run("outbox_last")
+        first = rows[0][0] if rows else last[0][0] + 1 if last else 1
+        if first > after + 1:
             raise CdcSyncError(
-                f"batches {after + 1} to {rows[0][0] - 1} are gone here and missing there: the server lost them",
-                hint="uninstall with --discard and install with --include-existing to send everything again",
+                f"batches {after + 1} to {first - 1} are gone here and missing there: the server lost them",
+                hint=chain.NEW_CHAIN,
             )
-        for number, header, signature, _ in rows:
+        for number, header, signature in rows:
             public = self.key.public_key().public_bytes_raw()
             sealed = Sealed(header=bytes(header), signature=bytes(signature), public_key=public)
             yield sealed, number, len(decode_header(sealed.header).parts)
@@ -253,15 +263,25 @@ class Replicator:
                 data = bytes(session.run("outbox_part", number=number, part=part)[0][0])
             yield data
 
-    def _keep(self, name: str, receipt: Receipt) -> None:
-        known = self._receipts().get(name)
-        if known != receipt:
-            with self.source.begin(Mode.WRITE) as session:
-                session.run("destination_set", name=name, stored=receipt.stored, applied=receipt.applied)
-
-    def _receipts(self) -> dict[str, Receipt]:
+    def _keep(self, name: str, receipt: Position) -> Position:
+        """Remember a receipt. Raises RejectedBatch, and remembers nothing, where it speaks of another chain."""
         with self.source.begin(Mode.READ) as session:
-            return {name: Receipt(stored=s, applied=a) for name, s, a in session.run("destinations")}
+            if self._remembered(session).get(name) == receipt:
+                return receipt
+            rows = session.run("outbox_from", number=receipt.stored)
+        held = (decode_header(bytes(rows[0][0])), bytes(rows[0][1])) if rows else None
+        chain.recognise(name, receipt, held)
+        place = {"stored": receipt.stored, "applied": receipt.applied, "digest": receipt.digest}
+        with self.source.begin(Mode.WRITE) as session:
+            session.run("destination_set", name=name, **place)
+        return receipt
+
+    def _receipts(self) -> dict[str, Position]:
+        with self.source.begin(Mode.READ) as session:
+            return self._remembered(session)
+
+    def _remembered(self, session: Session) -> dict[str, Position]:
+        return {name: self._at(*receipt) for name, *receipt in session.run("destinations")}
 
     def _release(self) -> None:
         """Let go of batches that every destination has applied; not of a single one before (DESIGN.md, decision 16)."""

@@ -85,7 +85,7 @@ def _tables(session: Session) -> Iterator[TableStatus]:
 
 
 def _destination(session: Session, name: str) -> DestinationStatus:
-    receipts = {known: (stored, applied) for known, stored, applied in session.run("destinations")}
+    receipts = {known: (stored, applied) for known, stored, applied, _ in session.run("destinations")}
     stored, applied = receipts.get(name, (0, 0))
     batches, changes = session.run("outbox_waiting", number=applied)[0]
     return DestinationStatus(

@@ -95,7 +95,8 @@ class Side:
             for (name,) in self.rows(
                 "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
             ):
-                self.run(f'drop table "{name}"')
+                quoted = name.replace('"', '""')
+                self.run(f'drop table "{quoted}"')
         self.run("pragma foreign_keys = on")
 
     def close(self) -> None:
@@ -147,6 +148,12 @@ def status(config: Config) -> node_status.Status:
     """What ``cdc-sync status`` reports."""
     with databases.connect(config.node.database, config.folder) as database:
         return node_status.status(database, config)
+
+
+def waiting(config: Config) -> int:
+    """Changes that wait at the node: those not sealed, and for each destination those that it has not applied."""
+    now = status(config)
+    return sum(table.unsealed for table in now.tables) + sum(there.waiting_changes for there in now.destinations)
 
 
 def received(config: Config, target: Side) -> node_status.OriginStatus:

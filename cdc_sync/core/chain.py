@@ -9,6 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cdc_sync.core.wire import Header, Sealed, encode_header
 from cdc_sync.errors import RejectedBatch
 
+NEW_CHAIN = (
+    "run cdc-sync uninstall-triggers --discard, then cdc-sync install-triggers --include-existing: "
+    "the node starts a new chain and sends every row that it holds; "
+    "rows that it deleted or gave another key meanwhile stay at the destination as they were"
+)
+"""The way out for a node whose chain does not go on at a destination."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -60,19 +67,41 @@ def judge(position: Position, header: Header, digest: bytes, known: bytes | None
     """
     if header.number <= position.stored:
         if known is not None and known != digest:
-            raise _fork(header)
+            raise _sent_fork(header)
         return Verdict.KNOWN
     if header.number > position.stored + 1:
         return Verdict.GAP
     if header.previous != position.digest:
-        raise _fork(header)
+        raise _sent_fork(header)
     return Verdict.STORE
 
 
-def _fork(header: Header) -> RejectedBatch:
+def recognise(destination: str, position: Position, held: tuple[Header, bytes] | None) -> None:
+    """Check that the newest batch stored at a destination is the origin's own one of that number.
+
+    ``held`` is the oldest batch that the origin holds from that number on, with its digest; None where its own numbers
+    end before. It names the digest of the one before it too; of batches still older nothing is known here, and whoever
+    sends finds that there is a gap. Raises RejectedBatch for a fork, as ``judge`` does at the other end: without this,
+    batches under numbers that the destination has stored would never be sent, and be taken for applied.
+    """
+    if held is None:
+        forked = position.stored > 0
+    else:
+        header, digest = held
+        own = {header.number: digest, header.number - 1: header.previous}
+        forked = own.get(position.stored, position.digest) != position.digest
+    if forked:
+        raise _fork(
+            f"destination {destination!r} holds a batch {position.stored} of node {position.origin!r} "
+            "that the node itself does not have"
+        )
+
+
+def _sent_fork(header: Header) -> RejectedBatch:
+    return _fork(f"node {header.node!r} sends a batch {header.number} that differs from the one already received")
+
+
+def _fork(what: str) -> RejectedBatch:
     return RejectedBatch(
-        f"node {header.node!r} sends a batch {header.number} that differs from the one already received: "
-        "its database was restored from a copy, or two machines use the same copy",
-        hint="uninstall its triggers with --discard and install them again with --include-existing, "
-        "so that it starts a new chain and sends what it holds",
+        f"{what}: the node's database was restored from a copy, or two machines use the same copy", hint=NEW_CHAIN
     )

@@ -59,12 +59,16 @@ class Reference:
     target: tuple[str, ...]
 
 
+Unique = tuple[tuple[str, str, str], ...]
+"""What keeps two rows apart: columns, each with its collation and what stands in for a null, where there are such."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table as its database describes it.
 
-    ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index as columns with
-    their collations, conditional ones too, where the database may remove a row to make room for another (REPLACE).
+    ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index,
+    conditional ones too, where the database may remove a row to make room for another (REPLACE).
     ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children);
     ``parent``: the one that this table is such a branch of. ``veiled``: policies hide rows from whoever describes it.
     """
@@ -74,7 +78,7 @@ class Table:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
-    exclusive: tuple[tuple[tuple[str, str], ...], ...] = ()
+    exclusive: tuple[Unique, ...] = ()
     branches: tuple[tuple[str, str], ...] = ()
     partitioned: bool = False
     parent: str = ""
@@ -87,6 +91,11 @@ class Table:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    def told_apart_by(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns that tell this table's rows apart: the primary key, or ``key`` where that may be null."""
+        firm = all(not column.nullable for column in self.columns if column.name in self.primary_key)
+        return self.primary_key if self.primary_key and firm else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

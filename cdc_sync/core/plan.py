@@ -160,7 +160,7 @@ def _shape(entry: SyncedTable, described: Mapping[str, Table]) -> Shape:
     return Shape(
         name=entry.name,
         fields=tuple(Field(name=column.name, kind=column.kind) for column in travelling),
-        identity=table.primary_key or entry.key,
+        identity=table.told_apart_by(entry.key),
         key=entry.key,
         references=tuple(r for r in table.references if names.issuperset(r.columns)),
     )

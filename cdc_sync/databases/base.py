@@ -3,13 +3,14 @@
 A database's own module says the rest. Rooms talk to ``Database`` and ``Session`` and to nothing below them.
 """
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +20,15 @@ from cdc_sync.core.layout import Staged
 from cdc_sync.core.plan import SyncedTable
 from cdc_sync.core.wire import Encoding, PartRows
 from cdc_sync.databases import sqlfiles
-from cdc_sync.errors import CdcSyncError, Unreachable
+from cdc_sync.errors import CdcSyncError, DatabaseError, Unreachable
+
+PATIENCE = 30.0
+"""Seconds for which a table that is in use is asked for again and again."""
+
+RETRY = 0.2
+"""Seconds of rest before it is asked for again: others get their turn."""
+
+Result = TypeVar("Result")
 
 
 class Mode(StrEnum):
@@ -198,6 +207,21 @@ class Database(ABC):
                 else:
                     transaction.commit()
 
+    def patiently(self, work: Callable[[Session], Result]) -> Result:
+        """A write transaction that locks tables: where one is in use, all of it is done again a little later."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self.begin(Mode.WRITE) as session:
+                    return work(session)
+            except DatabaseError as error:
+                if error.code not in self.in_use or time.monotonic() > until:
+                    raise
+            time.sleep(RETRY)
+
+    in_use: ClassVar[tuple[str, ...]] = ()
+    """Codes of errors that say that a table is in use."""
+
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """The transaction that a seal reads in: every captured table stays as it is while it goes on."""
@@ -270,6 +294,9 @@ class Database(ABC):
     def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         """The tables of these names that exist, as the database describes them."""
 
+    def check_bystanders(self, session: Session) -> None:  # noqa: B027
+        """Raise ConfigError where tables of ours would break something else that the database does."""
+
     def install_script(self, session: Session) -> str:  # noqa: ARG002
         """What installs everything of ours that does not belong to one captured table."""
         return self.text("install")
@@ -305,6 +332,14 @@ class Database(ABC):
     @abstractmethod
     def found(self, session: Session) -> dict[str, set[str]]:
         """Our triggers that are there and enabled, by change table."""
+
+    def blind(self, session: Session, tracked: Tracked, change: str) -> bool:  # noqa: ARG002
+        """Whether rows can have gone that a table's present triggers do not see, because its indexes are others now."""
+        return False
+
+    def apart(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """A staged column as values that Python can tell apart, whatever its type."""
+        return column
 
     @abstractmethod
     def retype(self, column: str, declared: str) -> str:

@@ -81,6 +81,7 @@ class PostgreSQL(Database):
     stages_ahead = True
     encoding = "copy"
     keeps_known = False
+    in_use = ("55P03",)
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
     @property
@@ -154,6 +155,13 @@ class PostgreSQL(Database):
             for name, rows in columns.items()
         }
 
+    def check_bystanders(self, session: Session) -> None:
+        for (name,) in session.run("capture/publications"):
+            raise ConfigError(
+                f"publication {name!r} is for all tables: our tables would be published, and subscribers would stop",
+                hint="make it anew for tables in schema public, or for the tables that it is meant for",
+            )
+
     def install_script(self, session: Session) -> str:
         names = ["install", "capture/follow"] + ([] if self.guarded(session) else ["capture/follow_trigger"])
         return "\n".join(map(self.text, names))
@@ -197,6 +205,9 @@ class PostgreSQL(Database):
             if enabled in "AO":
                 triggers[change].add(f"{event} {schema}.{table}")
         return triggers
+
+    def apart(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.cast(column, sa.Text)
 
     def retype(self, column: str, declared: str) -> str:
         return f"cast({column} as {declared})"

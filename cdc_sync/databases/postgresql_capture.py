@@ -1,6 +1,6 @@
 """What PostgreSQL's triggers do for one table: the texts of ``sql/postgresql/capture``, chosen and filled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from cdc_sync.databases.base import Tracked
 from cdc_sync.databases.sqlfiles import columns, fill, fill_first, fill_some, literal, quote
@@ -8,9 +8,12 @@ from cdc_sync.databases.sqlfiles import columns, fill, fill_first, fill_some, li
 _STATEMENTS_UNCHANGED = """
         where not exists (
             select from old_rows o
-            where :{same} and row(:{new_row})::record operator(pg_catalog.*=) row(:{old_image})::record)"""
-_PAIRED_UNCHANGED = "\n    where not row(:{new_row})::record operator(pg_catalog.*=) row(:{old_image})::record"
-_ROWS_UNCHANGED = "row(:{new})::record operator(pg_catalog.*=) row(:{old_values})::record"
+            where :{same}
+                and row(:{new_row})::pg_catalog.record operator(pg_catalog.*=) row(:{old_image})::pg_catalog.record)"""
+_PAIRED_UNCHANGED = (
+    "\n    where not row(:{new_row})::pg_catalog.record operator(pg_catalog.*=) row(:{old_image})::pg_catalog.record"
+)
+_ROWS_UNCHANGED = "row(:{new})::pg_catalog.record operator(pg_catalog.*=) row(:{old_values})::pg_catalog.record"
 
 
 def is_plain(tracked: Tracked) -> bool:
@@ -24,6 +27,12 @@ def change(tracked: Tracked) -> dict[str, str]:
     definitions = [f"{quote(name)} {declared[name]}" for name in tracked.shape.names]
     definitions += [f"{quote(old)} {declared[name]}" for old, name in zip(tracked.old, tracked.watched, strict=True)]
     return {"change": tracked.change, "definitions": ",\n    ".join(definitions)}
+
+
+def _spelt_otherwise(names: Iterable[str], one: str, other: str) -> str:
+    """Rows differ in their bytes: a decimal of another scale is equal, and yet a key of another spelling elsewhere."""
+    first, second = (f"row({columns(names, prefix)})::pg_catalog.record" for prefix in (one, other))
+    return f"{first} operator(pg_catalog.*<>) {second}"
 
 
 class Texts:
@@ -51,8 +60,8 @@ class Texts:
 
     def _functions(self) -> list[str]:
         if self.tracked.settings.capture == "row":
-            return [self.text("capture/rows")]
-        statements = [self.text("capture/statements")]
+            return [self.text("capture/rows"), self.text("capture/truncate")]
+        statements = [self.text("capture/statements"), self.text("capture/truncate")]
         return statements if is_plain(self.tracked) else [*statements, self.text("capture/pairing")]
 
     def _triggers(self) -> str:
@@ -98,8 +107,8 @@ class Texts:
             "first": columns(watched, "($1)."),
             "second": columns(watched, "($2)."),
             "same": " and ".join(f"n.{quote(name)} = o.{quote(name)}" for name in self.tracked.shape.identity),
-            "changed": " or ".join(f"old.{quote(name)} is distinct from new.{quote(name)}" for name in watched),
-            "changed_row": " or ".join(f"n.{quote(name)} is distinct from o.{quote(name)}" for name in watched),
+            "changed": _spelt_otherwise(watched, "old.", "new."),
+            "changed_row": _spelt_otherwise(watched, "n.", "o."),
         }
 
     def _notes(self, functions: str, triggers: str) -> str:

@@ -67,7 +67,7 @@ class Reader:
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
     changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
     the changes that note a row's removal by REPLACE; ``images`` one of the changes of each table whose rows are read as
-    they stand; ``moving`` are tables whose rows changed their identity.
+    they stand; ``moving`` are tables whose rows changed their identity, ``usurped`` parents whose place another took.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
@@ -77,6 +77,7 @@ class Reader:
         self.replaced: dict[str, sa.TableClause] = {}
         self.images: dict[str, sa.TableClause] = {}
         self.moving: set[str] = set()
+        self.usurped: set[tuple[str, tuple[str, ...]]] = set()
 
     def noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation wait, whether or not they travel; those of ``MAYBE`` among them."""
@@ -95,7 +96,7 @@ class Reader:
         seq, op, captured_at = (change.c[column] for column in OWN)
         parents: list[Expression] = []
         for reference in shape.references:
-            rows, found = self._follow(rows, {column: change.c[column] for column in shape.names}, reference)
+            rows, found = self.follow(rows, {column: change.c[column] for column in shape.names}, reference)
             parents += found
         old: list[Expression] = []
         if keyed:
@@ -118,11 +119,9 @@ class Reader:
 
     def _images(self, name: str) -> sa.FromClause:
         """The changes that the seal takes; where they may say something else than the table, as the table says."""
-        return (
-            self.images[name] if name in self.images else self._stream(name, filtered=True).subquery("cdc_sync_taken")
-        )
+        return self.images[name] if name in self.images else self.stream(name, filtered=True).subquery("cdc_sync_taken")
 
-    def keep_images(self, session: Session, name: str, table: str) -> None:
+    def keep_images(self, session: Session, name: str, table: str, strays: sa.Select[*tuple[Any, ...]] | None) -> None:
         """Keep the changes that the seal takes of an unsteady table: what they say in the end is what the table says.
 
         Changes of one row are not always logged as they happened. What a trigger or a cascade of the application does
@@ -130,11 +129,11 @@ class Reader:
         last image at an identity is read from the table; and where the last change is a deletion although a row stands,
         or none although no row stands, it changes places with the change that agrees with the table.
         """
-        taken = self._stream(name, filtered=True).subquery("cdc_sync_taken")
+        taken = self._with(strays, self.stream(name, filtered=True)).subquery("cdc_sync_taken")
         columns = [column.name for column in taken.c]
         events, group = self._events(name, taken), self.source.shapes[name].identity
         live = self.source.tables[name].alias("cdc_sync_live")
-        visible = self._visible(name, "cdc_sync_live")
+        visible = self.visible(name, "cdc_sync_live")
         there = live.c[group[0]].is_not(None)
         stands = there if visible is None else sa.and_(there, visible)
         rows = events.outerjoin(live, _equal(live, group, [events.c[column] for column in group]))
@@ -148,6 +147,16 @@ class Reader:
         )
         session.database.keep(session, table, query)
         self.images[name] = sa.table(table, *(sa.column(sa.quoted_name(column, quote=True)) for column in columns))
+
+    def _with(
+        self, strays: sa.Select[*tuple[Any, ...]] | None, stream: sa.Select[*tuple[Any, ...]]
+    ) -> sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]:
+        """The changes, and those that tell of stray children; operations become text."""
+        if strays is None:
+            return stream
+        noted = stream.subquery()
+        columns = [sa.cast(c, sa.Text).label(OWN[1]) if c.name == OWN[1] else c for c in noted.c]
+        return sa.union_all(sa.select(*columns), strays)
 
     def _events(self, name: str, taken: sa.Subquery) -> sa.Subquery:
         """The changes, each with the newest at its identity, that one's operation, and the newest of either kind."""
@@ -195,7 +204,7 @@ class Reader:
         keyed = self._raw_op(name, change) == constant("K")
         return sa.select(constant(1)).where(self._taken(name, change), keyed, sa.or_(*different)).limit(1)
 
-    def _stream(self, name: str, *, filtered: bool) -> sa.Select[*tuple[Any, ...]]:
+    def stream(self, name: str, *, filtered: bool) -> sa.Select[*tuple[Any, ...]]:
         """The changes that the seal takes, each with its operation; with a filter, as one would see them through it.
 
         A row that leaves the filter is deleted for whoever sees through it, one that enters is inserted.
@@ -224,7 +233,7 @@ class Reader:
         passing = sa.or_(now, sa.and_(keyed, before), change.c[OWN[1]] == constant(LEFT))
         return sa.select(seq, seen.label(OWN[1]), at, *seen_columns, *rest).where(self._taken(name, change), passing)
 
-    def _visible(self, name: str, alias: str) -> sa.ColumnElement[bool] | None:
+    def visible(self, name: str, alias: str) -> sa.ColumnElement[bool] | None:
         return self.source.passes(name, lambda column: f"{alias}.{quote(column)}")
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
@@ -233,7 +242,7 @@ class Reader:
 
     def _stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
         live, columns = self.source.tables[name].alias("cdc_sync_standing"), self.source.shapes[name].identity
-        visible = self._visible(name, "cdc_sync_standing")
+        visible = self.visible(name, "cdc_sync_standing")
         found = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity))
         return (found if visible is None else found.where(visible)).exists()
 
@@ -263,7 +272,7 @@ class Reader:
             for column, old in self.source.old(name).items()
         }
 
-    def _follow(
+    def follow(
         self, rows: sa.FromClause, values: Mapping[str, Expression], reference: Reference
     ) -> tuple[sa.FromClause, list[Expression]]:
         """Join the parent that the values point at *now*; returns the leaves of its natural key."""
@@ -274,7 +283,7 @@ class Reader:
             if isinstance(step, Plain):
                 leaves.append(parent.c[step.column])
             else:
-                rows, found = self._follow(rows, dict(parent.c), step.reference)
+                rows, found = self.follow(rows, dict(parent.c), step.reference)
                 leaves += found
         return rows, leaves
 
@@ -311,7 +320,8 @@ class Reader:
 
         A value of the ``target`` columns belonged to a row before the batch if rows left it once more often than rows
         came to it, or as often and one stands there now: a count, because a statement that shifts keys is logged row
-        by row and arrivals can come before departures. The first to leave was the one that stood there.
+        by row and arrivals can come before departures. The first to leave was the one that stood there. ``usurped``
+        says that one stands there now although a row has left; ``at``, when the last one did.
         """
         places = [f"t{i}" for i in range(len(target))]
         leaving = self._leaving(name, target)
@@ -325,13 +335,20 @@ class Reader:
         before = {column: leaving.c[f"b{i}"] for i, column in enumerate(self.source.watched(name))}
         rows, leaves = self._key_before(rows, before, self.source.shapes[name])
         query = (
-            sa.select(*here, *(leaf.label(f"k{i}") for i, leaf in enumerate(leaves)))
+            sa.select(
+                *here,
+                *(leaf.label(f"k{i}") for i, leaf in enumerate(leaves)),
+                (leaving.c.vacated * stands).label("usurped"),
+                leaving.c.at,
+            )
             .select_from(rows)
             .where(leaving.c.place == constant(1), stood == constant(1))
         )
         session.database.keep(session, table, query)
-        names = [*places, *(f"k{i}" for i in range(len(leaves)))]
-        self.origins[name, target] = sa.table(table, *(sa.column(column) for column in names))
+        names = [*places, *(f"k{i}" for i in range(len(leaves))), "usurped", "at"]
+        self.origins[name, target] = kept = sa.table(table, *(sa.column(column) for column in names))
+        if session.query(sa.select(constant(1)).where(kept.c.usurped == constant(1)).limit(1)):
+            self.usurped.add((name, target))
 
     def keep_replaced(self, session: Session, name: str, table: str) -> None:
         """Find which rows of those that REPLACE may have removed are gone; only these count as deleted, from now on.
@@ -377,13 +394,17 @@ class Reader:
 
     def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
-        change = self._stream(name, filtered=False).subquery("cdc_sync_departed")
+        change = self.stream(name, filtered=False).subquery("cdc_sync_departed")
         before = self._before(name, change)
         here = [before[column] for column in target]
+        elsewhere = [before[column].is_distinct_from(change.c[column]) for column in target]
+        vacated = sa.case((sa.or_(change.c[OWN[1]] == constant("D"), *elsewhere), constant(1)), else_=constant(0))
         return (
             sa.select(
                 *(value.label(f"t{i}") for i, value in enumerate(here)),
                 *(value.label(f"b{i}") for i, value in enumerate(before.values())),
+                sa.func.max(vacated).over(partition_by=here).label("vacated"),
+                sa.func.max(change.c[OWN[2]]).over(partition_by=here).label("at"),
                 sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
                 sa.func.count().over(partition_by=here).label("departures"),
             )
@@ -393,7 +414,7 @@ class Reader:
 
     def _arrived(self, name: str, target: tuple[str, ...]) -> sa.CTE:
         """How many rows came to each value of the target columns, by insertion or key change."""
-        change = self._stream(name, filtered=False).subquery("cdc_sync_come")
+        change = self.stream(name, filtered=False).subquery("cdc_sync_come")
         return (
             sa.select(
                 *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
@@ -415,10 +436,5 @@ def _equal(table: sa.FromClause, columns: Sequence[str], values: Sequence[Expres
 
 
 def pointed_at(shapes: Shapes) -> set[tuple[str, tuple[str, ...]]]:
-    """Parents that natural keys run through, with the columns that the references point at."""
-    return {
-        (step.reference.table, step.reference.target)
-        for shape in shapes.values()
-        for step in steps(shape)
-        if not isinstance(step, Plain)
-    }
+    """Parents whose natural keys stand for their children's references, with the columns that these point at."""
+    return {(reference.table, reference.target) for shape in shapes.values() for reference in shape.references}

@@ -17,10 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from cdc_sync.core import values, wire
-from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
+from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import sqlite_tables as tables
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
 
@@ -35,27 +36,6 @@ EVENTS = ("insert", "update", "delete", "replace", "displace")
 """The triggers of a captured table."""
 
 _BEGIN = {Mode.READ: "begin", Mode.SNAPSHOT: "begin", Mode.WRITE: "begin immediate"}
-
-# In the order of SQLite's own rules for affinity, with the names that tell more in front (https://sqlite.org/datatype3.html).
-_KINDS = (
-    ("bool", Kind.BOOLEAN),
-    ("uuid", Kind.UUID),
-    ("json", Kind.JSON),
-    ("int", Kind.INTEGER),
-    ("char", Kind.TEXT),
-    ("clob", Kind.TEXT),
-    ("text", Kind.TEXT),
-    ("blob", Kind.BYTES),
-    ("real", Kind.FLOAT),
-    ("floa", Kind.FLOAT),
-    ("doub", Kind.FLOAT),
-    ("timestamp", Kind.TIMESTAMP),
-    ("datetime", Kind.TIMESTAMP),
-    ("date", Kind.DATE),
-    ("time", Kind.TIME),
-    ("num", Kind.NUMERIC),
-    ("dec", Kind.NUMERIC),
-)
 
 
 def open_url(url: sa.URL, folder: Path) -> Database:
@@ -153,7 +133,12 @@ class SQLite(Database):
         rows = session.run("columns", name=name)
         if not rows:
             return None
-        columns, primary_key = _columns(rows)
+        if rows[0][9]:
+            raise ConfigError(
+                f"table {name!r} is a virtual table, and SQLite has no triggers for these",
+                hint="configure the tables that it is filled from, and leave this one out",
+            )
+        columns, primary_key = tables.described(rows)
         indexes = [list(members) for _, members in groupby(session.run("uniques", name=name), key=lambda row: row[0])]
         uniques = [primary_key] if primary_key else []
         for index in indexes:
@@ -166,7 +151,7 @@ class SQLite(Database):
             columns=columns,
             primary_key=primary_key,
             uniques=tuple(uniques),
-            exclusive=_exclusive(primary_key, indexes),
+            exclusive=tables.exclusive(rows, indexes),
             references=tuple(self._references(session, name)),
         )
 
@@ -175,10 +160,11 @@ class SQLite(Database):
             key = list(members)
             target = tuple(row[3] for row in key)
             if None in target:
-                target = _columns(session.run("columns", name=key[0][2]))[1]
+                target = tables.described(session.run("columns", name=key[0][2]))[1]
             yield Reference(columns=tuple(row[1] for row in key), table=key[0][2], target=target)
 
     def change_script(self, tracked: Tracked) -> str:
+        tables.check_names(tracked.shape)
         definitions = ",\n    ".join(sqlfiles.quote(name) for name in (*tracked.shape.names, *tracked.old))
         return sqlfiles.fill(self.text("capture/table"), {"change": tracked.change, "definitions": definitions})
 
@@ -194,8 +180,8 @@ class SQLite(Database):
             "watched": sqlfiles.columns(tracked.watched),
             "old": sqlfiles.columns(tracked.watched, "old."),
             "old_watched": sqlfiles.columns(tracked.old),
-            "when_changed": _when_changed(tracked),
-            **_collision_holes(tracked.table, tracked.shape),
+            "when_changed": tables.when_changed(tracked),
+            **tables.collision_holes(tracked.table, tracked.shape),
             **self.stop_holes(tracked.change),
         }
 
@@ -220,6 +206,10 @@ class SQLite(Database):
             event, _, readable = name.removeprefix("cdc_sync_").partition("_")
             triggers[self.change_name(readable)].add(f"{event} {table}")
         return triggers
+
+    def blind(self, session: Session, tracked: Tracked, change: str) -> bool:
+        texts = [text for _, name, text in session.run("triggers") if name == _beside(change, "replace")]
+        return not all(tables.sees(text, tracked.table) for text in texts)
 
     def retype(self, column: str, declared: str) -> str:  # noqa: ARG002
         return column
@@ -360,77 +350,6 @@ def _beside(change: str, what: str) -> str:
     return f"cdc_sync_{what}_{change.removeprefix('cdc_sync_')}"
 
 
-def _when_changed(tracked: Tracked) -> str:
-    """A when clause for updates that change a value or its storage class; row values keep the expression flat."""
-    if not tracked.settings.skip_unchanged:
-        return ""
-    images = [
-        f"({', '.join(f'{row}.{sqlfiles.quote(name)} collate binary' for name in tracked.shape.names)})"
-        for row in ("old", "new")
-    ]
-    classes = [
-        f"({', '.join(f'typeof({row}.{sqlfiles.quote(name)})' for name in tracked.shape.names)})"
-        for row in ("old", "new")
-    ]
-    return f"when {images[0]} is not {images[1]} or {classes[0]} is not {classes[1]}\n"
-
-
-def _exclusive(
-    primary_key: tuple[str, ...], indexes: Sequence[Sequence[tuple[Any, ...]]]
-) -> tuple[tuple[tuple[str, str], ...], ...]:
-    found = [tuple((row[2], row[3]) for row in index) for index in indexes if all(row[2] for row in index)]
-    rowid = len(primary_key) == 1 and not any(index[0][1] == "pk" for index in indexes)
-    return ((((primary_key[0], "BINARY"),),) if rowid else ()) + tuple(found)
-
-
-def _collision_holes(table: Table, shape: Shape) -> dict[str, str]:
-    """Conditions on the rows that stand in the way of a new one, for ``capture.sql``."""
-    quote = sqlfiles.quote
-    conditions = [
-        " and ".join(f"{quote(column)} collate {quote(collation)} = new.{quote(column)}" for column, collation in index)
-        for index in table.exclusive
-    ]
-    other = "not (" + " and ".join(f"{quote(column)} is old.{quote(column)}" for column in shape.identity) + ")"
-    columns = dict.fromkeys(column for index in table.exclusive for column, _ in index)
-    return {
-        "colliding": " or ".join(f"({condition})" for condition in conditions) or "0",
-        "other": other,
-        "exclusive": sqlfiles.columns(columns or shape.identity),
-    }
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Columns and primary key from ``columns.sql``."""
-    primary_key = tuple(row[1] for row in sorted(rows, key=lambda row: row[6]) if row[6])
-    alias = [row[1] for row in rows if row[6] and row[2].lower() == "integer"] if len(primary_key) == 1 else []
-    columns = tuple(
-        Column(
-            name=name,
-            kind=_kind(declared),
-            declared=declared,
-            nullable=not (required or key),
-            generated=hidden in (2, 3),
-            supplied=default is not None or name in alias,
-        )
-        for _, name, declared, required, hidden, default, key in rows
-        if hidden != 1
-    )
-    return columns, primary_key
-
-
-def _is_numeric(declared: str) -> bool:
-    """Whether a column of this declaration turns text that looks like a number into one (datatype3.html, 3.1)."""
-    lower = declared.lower()
-    if "int" in lower:
-        return True
-    return bool(lower) and not any(part in lower for part in ("char", "clob", "text", "blob"))
-
-
-def _kind(declared: str) -> Kind:
-    lower = declared.lower()
-    return next((kind for part, kind in _KINDS if part in lower), Kind.OTHER if not lower else Kind.NUMERIC)
-
-
 def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[list[values.Storage]]:
     converters = [
         values.to_storage(Kind.TEXT if target.column and target.kind is Kind.TEXT else column.kind)
@@ -446,7 +365,7 @@ def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]
 def _converted(convert: Any, text: bytes, target: Target) -> values.Storage:
     try:
         converted: values.Storage = convert(text)
-        if isinstance(converted, str) and target.column and _is_numeric(target.declared):
+        if isinstance(converted, str) and target.column and tables.is_numeric(target.declared):
             values.check_number(converted)
     except values.Unholdable as error:
         raise DatabaseError(

@@ -48,7 +48,7 @@ class Writer:
     @property
     def locator(self) -> tuple[str, ...]:
         """The target's columns that tell its rows apart: primary key, or else natural key."""
-        return self.described[self.name].primary_key or self.shapes[self.name].key
+        return self.described[self.name].told_apart_by(self.shapes[self.name].key)
 
     @cached_property
     def fate(self) -> sa.TableClause:
@@ -88,8 +88,9 @@ class Writer:
 
     def identities(self) -> sa.Select[*tuple[Any, ...]]:
         """seq, op, identity, identity before a key change, here and there, of every staged change in order."""
-        own = [self.staging.c[self.layout.value(column.column)] for column in self.layout.was]
-        was = [self.staging.c[column.name] for column in self.layout.was]
+        apart, staged = self.database.apart, self.staging.c
+        own = [apart(staged[self.layout.value(column.column)]) for column in self.layout.was]
+        was = [apart(staged[column.name]) for column in self.layout.was]
         columns = (self.staging.c.seq, self.staging.c.op, *own, *was, self.staging.c.here, self.staging.c.there)
         return sa.select(*columns).order_by(self.staging.c.seq)
 

@@ -2,19 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
 from cdc_sync.core.wire import PartRows, Sealed, Section
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What a destination says of one origin: batches stored and applied up to and including these numbers."""
-
-    stored: int
-    applied: int
 
 
 class Stream(AbstractContextManager["Stream"], Protocol):
@@ -31,19 +23,25 @@ class Stream(AbstractContextManager["Stream"], Protocol):
 
 
 class Transport(Protocol):
-    """The road to one destination. Stored and applied are different facts, and neither is ever assumed."""
+    """The road to one destination. Stored and applied are different facts, and neither is ever assumed.
+
+    A receipt is the position of this node's chain, as the destination tells it.
+    """
 
     def close(self) -> None:
         """Leave the road."""
 
-    def receipt(self, origin: str, epoch: str) -> Receipt:
+    def receipt(self, origin: str, epoch: str) -> Position:
         """How far the origin's batches have come there. Raises Unreachable where nobody answers."""
 
-    def stream(self, origin: str, epoch: str, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
-        """Begin a batch ahead of its seal; None where this road takes sealed batches only."""
+    def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
+        """Begin a batch ahead of its seal; None where this road takes sealed batches only.
+
+        Nothing of it is written where the origin's chain has come elsewhere than to ``after``.
+        """
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         """Returns once the batch is stored there; sending one again does no harm."""
 
-    def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Receipt:
+    def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:
         """Have the origin's stored batches applied, where this end can ask for that; ``progress`` is told of rows."""

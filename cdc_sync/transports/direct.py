@@ -6,7 +6,7 @@ from typing import Protocol
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
 from cdc_sync.core.wire import Sealed, Section
-from cdc_sync.transports import Receipt, Stream
+from cdc_sync.transports import Stream
 
 
 class Inbox(Protocol):
@@ -21,7 +21,7 @@ class Inbox(Protocol):
     def apply_next(self, origin: str, epoch: str) -> int | None:
         """Rows of the batch applied, or None where nothing waits."""
 
-    def stream(self, place: tuple[str, str], shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None: ...
+    def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None: ...
 
 
 class Direct:
@@ -33,17 +33,16 @@ class Direct:
     def close(self) -> None:
         self.inbox.close()
 
-    def receipt(self, origin: str, epoch: str) -> Receipt:
-        position = self.inbox.position(origin, epoch)
-        return Receipt(stored=position.stored, applied=position.applied)
+    def receipt(self, origin: str, epoch: str) -> Position:
+        return self.inbox.position(origin, epoch)
 
-    def stream(self, origin: str, epoch: str, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
-        return self.inbox.stream((origin, epoch), shapes, sections)
+    def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
+        return self.inbox.stream(after, shapes, sections)
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         self.inbox.store(sealed, parts)
 
-    def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Receipt:
+    def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:
         while (rows := self.inbox.apply_next(origin, epoch)) is not None:
             progress(rows)
         return self.receipt(origin, epoch)

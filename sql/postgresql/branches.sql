@@ -11,6 +11,6 @@ with recursive branch as (
 )
 select distinct branch.name, n.nspname, c.relname
 from branch
-join pg_class c on c.oid = branch.oid and c.relkind in ('r', 'p')
+join pg_class c on c.oid = branch.oid and c.relkind in ('r', 'p') and c.relpersistence <> 't'
 join pg_namespace n on n.oid = c.relnamespace
 order by branch.name, n.nspname, c.relname;

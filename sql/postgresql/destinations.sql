@@ -1,3 +1,3 @@
 -- Enters: nothing. Leaves: what each destination's last receipt said.
 
-select name, stored, applied from cdc_sync.destination order by name;
+select name, stored, applied, digest from cdc_sync.destination order by name;

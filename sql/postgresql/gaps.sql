@@ -1,3 +1,3 @@
--- Enters: nothing. Leaves: change table, reason and time of every gap that is open.
+-- Enters: nothing. Leaves: change table, reason, whether reading the table again is of use, and time of every open gap.
 
-select change_table, reason, noted_at::text from cdc_sync.gap order by noted_at;
+select change_table, reason, rereads, noted_at::text from cdc_sync.gap order by noted_at;

@@ -24,4 +24,11 @@ select t.tgenabled = 'D',
 from pg_trigger t
 join pg_proc p on p.oid = t.tgfoid and p.pronamespace = to_regnamespace('cdc_sync')
 where t.tgenabled in ('O', 'D', 'R')
-group by t.tgrelid, t.tgenabled;
+group by t.tgrelid, t.tgenabled
+union all
+select true, 'table ' || r.srrelid::regclass || ' is subscribed to: what native replication applies fires no statement trigger',
+    'capture = "row" for it, and cdc-sync install-triggers'
+from pg_subscription_rel r
+join cdc_sync.captured_text t on t.relation = r.srrelid or r.srrelid = any (t.branches)
+join cdc_sync.captured c using (change_table)
+where c.settings::jsonb ->> 'capture' is distinct from 'row';

@@ -40,10 +40,12 @@ create table if not exists cdc_sync.captured_column (
     primary key (change_table, place)
 );
 
--- What a table's triggers do and how they are made, with holes for its columns and its partitions.
+-- What a table's triggers do and how they are made, with holes for its columns and its partitions. relation_oid is another
+-- than relation's where the database was restored from a dump: then columns have other numbers, and are known by name.
 create table if not exists cdc_sync.captured_text (
     change_table text primary key,
     relation regclass not null,
+    relation_oid oid not null,
     branches regclass[] not null,
     functions text not null,
     triggers text not null
@@ -56,13 +58,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $function$
         select i.inhrelid as oid from pg_inherits i where i.inhparent = root and not i.inhdetachpending
         union all
         select i.inhrelid from branch join pg_inherits i on i.inhparent = branch.oid and not i.inhdetachpending)
-    select distinct branch.oid::regclass from branch join pg_class c on c.oid = branch.oid where c.relkind in ('r', 'p')
+    select distinct branch.oid::regclass from branch join pg_class c on c.oid = branch.oid where c.relkind in ('r', 'p') and c.relpersistence <> 't'
 $function$;
 
--- Times in which changes were not captured, until the table was read again.
+-- Times in which changes were not captured, until the table was read again. rereads: reading it again is of use.
 create table if not exists cdc_sync.gap (
     change_table text not null,
     reason text not null,
+    rereads boolean not null default true,
     noted_at timestamptz not null default now()
 );
 
@@ -82,11 +85,12 @@ create table if not exists cdc_sync.outbox_part (
     primary key (number, part)
 );
 
--- What each destination's last receipt said.
+-- What each destination's last receipt said. digest: that of its batch stored.
 create table if not exists cdc_sync.destination (
     name text primary key,
     stored bigint not null,
-    applied bigint not null
+    applied bigint not null,
+    digest bytea not null
 );
 
 -- Nodes whose batches are accepted here.

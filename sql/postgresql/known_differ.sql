@@ -9,5 +9,6 @@ select 'D', now(), :{known_row} from cdc_sync.:"known" k where not exists (selec
 insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, :{captured}, :{old_watched})
 select case when :{changed_known} then 'K' else 'U' end, now(), :{standing}, :{known_row} from :{table} t join cdc_sync.:"known" k on :{same};
 
+-- Not I: a trigger that was enabled again before this runs may have told of the row already.
 insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, :{captured})
-select 'I', now(), :{standing} from :{table} t where not exists (select 1 from cdc_sync.:"known" k where :{same});
+select 'U', now(), :{standing} from :{table} t where not exists (select 1 from cdc_sync.:"known" k where :{same});

@@ -27,10 +27,11 @@ create table if not exists cdc_sync_captured (
     known integer not null default 0
 );
 
--- Times in which changes were not captured, until the table was read again.
+-- Times in which changes were not captured, until the table was read again. rereads: reading it again is of use.
 create table if not exists cdc_sync_gap (
     change_table text not null,
     reason text not null,
+    rereads integer not null default 1,
     noted_at text not null default current_timestamp
 );
 
@@ -50,11 +51,12 @@ create table if not exists cdc_sync_outbox_part (
     primary key (number, part)
 );
 
--- What each destination's last receipt said.
+-- What each destination's last receipt said. digest: that of its batch stored.
 create table if not exists cdc_sync_destination (
     name text primary key,
     stored integer not null,
-    applied integer not null
+    applied integer not null,
+    digest blob not null
 );
 
 -- Nodes whose batches are accepted here.

@@ -18,7 +18,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, int, int]] = {
 @click.command()
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--rows", type=click.IntRange(min=1_000), help="Rows of a workload: capture 50,000, replicate 500,000.")
-@click.option("--repeats", type=click.IntRange(min=1), help="Rounds: capture 7, replicate 3.")
+@click.option("--repeats", type=click.IntRange(min=1), help="Rounds: capture 5, replicate 3.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with every sample.")
 def main(name: str, rows: int | None, repeats: int | None, *, as_json: bool) -> None:
     """Measure capture (what writers pay) or replicate (how fast a backlog drains). Progress goes to stderr."""

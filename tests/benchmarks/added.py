@@ -7,21 +7,35 @@ from tests.benchmarks.measure import Figure, Ratio, Samples, added
 NONE, OURS = "no trigger", "cdc-sync"
 UNIT = "µs/row"
 
+Times = Mapping[str, Sequence[float]]
+"""A workload's samples, by variant."""
 
-def figures(samples: Samples, rivals: Sequence[str], targets: Mapping[str, str]) -> list[Figure]:
-    """``targets`` is what is asked of ours against the first rival, by workload."""
-    return [figure for workload, times in samples for figure in _workload(workload, times, rivals, targets)]
+Targets = Mapping[str, Mapping[str, str]]
+"""The ratios asked of ours, by rival and workload: of what both add; against no trigger, of all that a row takes."""
 
 
-def _workload(
-    workload: str, times: Mapping[str, Sequence[float]], rivals: Sequence[str], targets: Mapping[str, str]
-) -> Iterator[Figure]:
-    yield Figure(workload=workload, variant=f"{NONE}, total", unit=UNIT, samples=times[NONE])
-    ours = added(times, OURS, NONE)
-    ratios = []
+def figures(samples: Samples, targets: Targets) -> list[Figure]:
+    """Ours is compared with everyone whom ``targets`` names, in that order."""
+    return [figure for workload, times in samples for figure in _workload(workload, times, targets)]
+
+
+def _workload(workload: str, times: Times, targets: Targets) -> Iterator[Figure]:
+    yield _figure(workload, f"{NONE}, total", times[NONE])
+    if NONE in targets:
+        yield _figure(workload, f"{OURS}, total", times[OURS], _ratios(workload, times, targets, [NONE]))
+    more = {variant: added(times, variant, NONE) for variant in times}
+    rivals = [rival for rival in targets if rival != NONE]
     for rival in rivals:
-        theirs = added(times, rival, NONE)
-        target = targets.get(workload, "") if rival == rivals[0] else ""
-        ratios.append(Ratio(against=rival, ours=ours, rival=theirs, target=target))
-        yield Figure(workload=workload, variant=f"{rival}, added", unit=UNIT, samples=theirs)
-    yield Figure(workload=workload, variant=f"{OURS}, added", unit=UNIT, samples=ours, ratios=ratios)
+        yield _figure(workload, f"{rival}, added", more[rival])
+    yield _figure(workload, f"{OURS}, added", more[OURS], _ratios(workload, more, targets, rivals))
+
+
+def _figure(workload: str, variant: str, samples: Sequence[float], ratios: Sequence[Ratio] = ()) -> Figure:
+    return Figure(workload=workload, variant=variant, unit=UNIT, samples=samples, ratios=ratios)
+
+
+def _ratios(workload: str, times: Times, targets: Targets, rivals: Sequence[str]) -> list[Ratio]:
+    return [
+        Ratio(against=rival, ours=times[OURS], rival=times[rival], target=targets[rival].get(workload, ""))
+        for rival in rivals
+    ]

@@ -1,11 +1,12 @@
 """SQLite files to measure on: WAL and synchronous=NORMAL, as field applications set them."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import table
+from tests.benchmarks.table import MOVE_ALL, SUMMARY, UPDATE_ALL, VISIT, Row, Table
 
 TRANSACTION = 1_000
 """Rows that an application writes in one transaction."""
@@ -20,10 +21,10 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def create(path: Path) -> Path:
+def create(path: Path, table: Table = VISIT) -> Path:
     """A new file with the empty table."""
     with connected(path) as connection:
-        connection.execute(table.SQLITE)
+        connection.execute(table.sqlite)
     return path
 
 
@@ -31,44 +32,59 @@ def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A statement for each row from a first to a last id, by key."""
+
+    text: str
+    parameters: Callable[[int, int], Iterable[Row]]
+
+    def run(self, connection: sqlite3.Connection, first: int, last: int) -> None:
+        write(connection, self.text, self.parameters(first, last))
+
+
+def write(connection: sqlite3.Connection, text: str, parameters: Iterable[Row]) -> None:
+    """One transaction."""
+    connection.execute("begin immediate")
+    connection.executemany(text, parameters)
+    connection.execute("commit")
+
+
+def workloads(table: Table) -> dict[str, Workload]:
+    """In an order in which each finds the rows that it needs; the last leaves none."""
+    return {
+        "insert": Workload(table.insert("?"), table.rows),
+        "update": Workload(f"{UPDATE_ALL} where id = ?", _ids),
+        "replace": Workload(table.insert("?", "insert or replace"), table.rows),
+        "update of the key": Workload(f"{MOVE_ALL} where id = ?", _ids),
+        "delete": Workload("delete from t where id = -?", _ids),
+    }
+
+
+def _ids(first: int, last: int) -> Iterator[Row]:
+    return ((i,) for i in range(first, last + 1))
+
+
 def insert(connection: sqlite3.Connection, first: int, last: int) -> None:
-    """Insert rows in one transaction."""
-    connection.execute("begin immediate")
-    connection.executemany(table.INSERT_SQLITE, table.rows(first, last))
-    connection.execute("commit")
+    """Insert visits in one transaction."""
+    workloads(VISIT)["insert"].run(connection, first, last)
 
 
-def update(connection: sqlite3.Connection, first: int, last: int) -> None:
-    """Update rows one by one, by key, in one transaction."""
-    connection.execute("begin immediate")
-    connection.executemany("update t set weight = weight + 1 where id = ?", ((i,) for i in range(first, last + 1)))
-    connection.execute("commit")
-
-
-def delete(connection: sqlite3.Connection, first: int, last: int) -> None:
-    """Delete rows one by one, by key, in one transaction."""
-    connection.execute("begin immediate")
-    connection.executemany("delete from t where id = ?", ((i,) for i in range(first, last + 1)))
-    connection.execute("commit")
-
-
-WORKLOADS = {"insert": insert, "update": update, "delete": delete}
-
-
-def spans(count: int) -> Iterator[tuple[int, int]]:
+def spans(count: int, size: int = TRANSACTION) -> Iterator[tuple[int, int]]:
     """First and last id of each transaction."""
-    for first in range(1, count + 1, TRANSACTION):
-        yield first, min(first + TRANSACTION - 1, count)
+    for first in range(1, count + 1, size):
+        yield first, min(first + size - 1, count)
 
 
-def backlog(path: Path, workload: str, count: int) -> None:
-    """Run a workload over rows 1 to ``count``."""
+def backlog(path: Path, name: str, count: int) -> None:
+    """Run a workload over visits 1 to ``count``."""
+    workload = workloads(VISIT)[name]
     with connected(path) as connection:
         for first, last in spans(count):
-            WORKLOADS[workload](connection, first, last)
+            workload.run(connection, first, last)
 
 
 def count_and_weight(path: Path) -> list[float]:
     """Enough to see that a target has what its source has."""
     with connected(path) as connection:
-        return [float(value or 0) for value in connection.execute(table.SUMMARY).fetchone()]
+        return [float(value or 0) for value in connection.execute(SUMMARY).fetchone()]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cdc_sync import capture, config, databases
+from cdc_sync import capture, config, databases, registry
 from tests.benchmarks.measure import Finished, child
 
 
@@ -26,7 +26,7 @@ def install(path: Path) -> str:
     with databases.connect(settings.node.database, settings.folder) as database:
         capture.install(database, settings, include_existing=False)
         with database.begin(databases.Mode.READ) as session:
-            return capture.source(session).changes["t"]
+            return registry.registered(session)["t"].change
 
 
 def replicate(path: Path) -> Finished:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 import sqlalchemy as sa
 
-from tests.benchmarks import table
+from tests.benchmarks.table import SUMMARY, UPDATE_RANGE, VISIT, Table
 from tests.servers import database, postgresql
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -35,11 +35,11 @@ def connected(url: sa.URL) -> Iterator[Connection]:
 
 
 @contextmanager
-def table_database(url: sa.URL) -> Iterator[sa.URL]:
+def table_database(url: sa.URL, table: Table = VISIT) -> Iterator[sa.URL]:
     """A database of its own with the empty table."""
     with database(url) as own:
         with connected(own) as connection:
-            connection.execute(table.POSTGRESQL)
+            connection.execute(table.postgresql)
         yield own
 
 
@@ -63,7 +63,7 @@ def insert_backlog(url: sa.URL, count: int) -> None:
     """Insert rows 1 to ``count`` in transactions of 1,000."""
     with connected(url) as connection:
         for first in range(1, count + 1, TRANSACTION):
-            connection.execute(table.INSERT_GENERATED, (first, min(first + TRANSACTION - 1, count)))
+            connection.execute(VISIT.insert_generated, (first, min(first + TRANSACTION - 1, count)))
 
 
 def update_backlog(url: sa.URL, count: int) -> None:
@@ -71,7 +71,7 @@ def update_backlog(url: sa.URL, count: int) -> None:
     with connected(url) as connection:
         for first in range(1, count + 1, TRANSACTION):
             last = min(first + TRANSACTION - 1, count)
-            connection.execute(table.UPDATE_RANGE.format(first=first, last=last))
+            connection.execute(UPDATE_RANGE.format(first=first, last=last))
 
 
 def checkpoint(url: sa.URL) -> None:
@@ -82,5 +82,5 @@ def checkpoint(url: sa.URL) -> None:
 def count_and_weight(url: sa.URL) -> list[float]:
     """Enough to see that a target has what its source has."""
     with connected(url) as connection:
-        rows = connection.execute(table.SUMMARY).fetchall()
+        rows = connection.execute(SUMMARY).fetchall()
     return [float(str(value or 0)) for value in rows[0]]

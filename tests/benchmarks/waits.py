@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from tests.benchmarks import lite, ours, postgres, table
+from tests.benchmarks import lite, ours, postgres
 from tests.benchmarks.catchup import node
 from tests.benchmarks.measure import Figure, Samples, percentile, say
 from tests.benchmarks.report import Section
+from tests.benchmarks.table import VISIT
 
 PAUSE = 0.002
 """Seconds that the application rests after each commit."""
@@ -151,4 +152,4 @@ def _sqlite_writer(url: str) -> Iterator[Write]:
 @contextmanager
 def _postgresql_writer(url: str) -> Iterator[Write]:
     with postgres.connected(sa.make_url(url)) as connection:
-        yield lambda i: connection.execute(table.INSERT_GENERATED, (i, i), prepare=True)
+        yield lambda i: connection.execute(VISIT.insert_generated, (i, i), prepare=True)

@@ -31,13 +31,23 @@ def test_a_partition_or_child_by_itself_is_refused_and_its_whole_is_named(
         refused(run("install-triggers", config), Expected(("'subject_a'", "of subject"), 'name = "subject"'))
 
 
+@pytest.mark.parametrize("name", ["true", "FALSE"])
+def test_a_column_that_sqlite_cannot_name_in_a_subquery_is_refused(make_side: Make, tmp_path: Path, name: str) -> None:
+    source, target = make_side("sqlite", "source"), make_side("sqlite", "target")
+    source.script(f'create table subject (id {{pk}}, code text not null unique, "{name}" text)')
+    config = write_config(tmp_path, "laptop", source, target, {"subject": ["code"]})
+    with untouched(tmp_path, source, target):
+        refused(run("install-triggers", config), Expected((f"'{name}'", "'subject'"), "rename it, or exclude it"))
+
+
 def veiled(make_side: Make, folder: Path) -> tuple[Config, Side, str]:
     """A node whose role sees only some of the rows."""
     source, target = make_side("postgresql", "source"), make_side("sqlite", "target")
     source.script(SUBJECT)
     role = f"{sa.make_url(source.url).database}_veiled"
     source.script(
-        f"create role {role} login; grant usage on schema public to {role}; grant all on subject to {role}; alter table subject enable row level security; "
+        f"create role {role} login; grant usage on schema public to {role}; "
+        f"grant all on subject to {role}; alter table subject enable row level security; "
         f"create policy partly on subject to {role} using (note = 'seen')"
     )
     config = write_config(folder, "clinic", source, target, {"subject": ["code"]})

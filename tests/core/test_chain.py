@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc_sync.core import chain, wire
-from cdc_sync.core.chain import Position, Verdict, judge
+from cdc_sync.core.chain import Position, Verdict, judge, recognise
 from cdc_sync.core.wire import Header, Sealed
 from cdc_sync.errors import RejectedBatch
 from tests.core.test_wire import HEADER, flipped
@@ -98,3 +98,35 @@ def test_a_restored_copy_that_goes_on_is_a_fork_with_a_way_out() -> None:
     with pytest.raises(RejectedBatch) as caught:
         judge(at(3, b"mine"), batch(4, b"of the copy"), b"d", None)
     assert "--include-existing" in caught.value.hint
+
+
+def digest_of(number: int, chain: str = "own") -> bytes:
+    return f"{chain} {number}".encode() if number else b""
+
+
+def held_from(number: int, oldest: int, newest: int) -> tuple[Header, bytes] | None:
+    """The oldest batch from that number on, of an outbox that holds ``oldest`` to ``newest``."""
+    first = max(number, oldest)
+    return (batch(first, digest_of(first - 1)), digest_of(first)) if first <= newest else None
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 8), st.booleans())
+def test_a_destination_that_holds_a_batch_of_another_chain_is_a_fork(
+    stored: int, newest: int, released: int, own: bool
+) -> None:
+    """As far as this database can tell: released batches are unknown, but for the one before the oldest held."""
+    oldest = max(1, min(released + 1, newest))
+    there = at(stored, digest_of(stored, "own" if own else "other"))
+    held = held_from(stored, oldest, newest)
+    if stored > newest or (not own and stored >= max(oldest - 1, 1)):
+        with pytest.raises(RejectedBatch, match=f"'server' holds a batch {stored} of node 'laptop'") as caught:
+            recognise("server", there, held)
+        assert "--include-existing" in caught.value.hint
+    else:
+        recognise("server", there, held)
+
+
+def test_a_destination_that_holds_nothing_is_no_fork() -> None:
+    recognise("new", at(0), None)
+    recognise("new", at(0), (batch(1), digest_of(1)))
+    recognise("new", at(0), (batch(5, digest_of(4)), digest_of(5)))

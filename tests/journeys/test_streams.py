@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from cdc_sync import apply, inbox
 from cdc_sync.config import Config
 from cdc_sync.core.wire import PartRows
-from cdc_sync.errors import DatabaseError
+from cdc_sync.errors import DatabaseError, RejectedBatch
 from cdc_sync.transports.direct import Direct
-from tests.nodes import Side, install, received, replicate, status, write_config
+from tests.nodes import Side, install, received, replicate, status, waiting, write_config
 
 SCHEMA = """
 create table subject (id {pk}, code text not null unique);
@@ -88,6 +88,22 @@ def test_a_batch_does_not_stream_past_one_that_waits(
     replicate(config)
     assert sent == ["sent", "sent"]
     assert codes(target) == codes(source)
+
+
+def test_a_batch_does_not_stream_into_a_fork(
+    node: tuple[Side, Side, Config], sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target, config = node
+    target.run("update cdc_sync.position set digest = 'of another batch 1'")
+    arrived = codes(target)
+    write(source, 2)
+    staged: list[str] = []
+    monkeypatch.setattr(apply, "Batch", lambda *_: staged.append("staged"))
+    with pytest.raises(RejectedBatch, match="restored from a copy"):
+        replicate(config)
+    assert (staged, sent) == ([], [])
+    assert codes(target) == arrived
+    assert waiting(config) == 2
 
 
 def test_a_stream_whose_connection_dies_loses_nothing(

@@ -6,8 +6,8 @@
 delete from cdc_sync.captured_column where change_table = :'change';
 delete from cdc_sync.captured_text where change_table = :'change';
 
-insert into cdc_sync.captured_text (change_table, relation, branches, functions, triggers)
-values (:'change', :'table'::regclass, array(select cdc_sync.branches(:'table')), :'functions', :'triggers');
+insert into cdc_sync.captured_text (change_table, relation, relation_oid, branches, functions, triggers)
+values (:'change', :'table'::regclass, :'table'::regclass, array(select cdc_sync.branches(:'table')), :'functions', :'triggers');
 
 insert into cdc_sync.captured_column (change_table, place, name, old_name, tells_apart, declared, attnum)
 select :'change', c.place, c.name, c.old_name, c.tells_apart, c.declared, a.attnum

@@ -20,7 +20,10 @@ begin
     loop
         begin
             perform cdc_sync.refit(entry.change_table);
-            perform cdc_sync.refit_branches(entry.change_table);
+            perform cdc_sync.refit_branches(entry.change_table, false);
+            if cdc_sync.disabled(entry.change_table) then
+                perform cdc_sync.remember(entry.change_table);
+            end if;
         exception when others then
             insert into cdc_sync.gap (change_table, reason) values (entry.change_table, 'following its change failed');
             perform cdc_sync.let_go(branch) from unnest(entry.relation || entry.branches) as branch;

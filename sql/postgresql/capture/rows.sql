@@ -5,8 +5,10 @@
 create or replace function cdc_sync.:"insert_function"() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
-    if current_setting('cdc_sync.mute', true) = 'on' and pg_has_role(session_user, current_user, 'member') then
-        return null;
+    if current_setting('cdc_sync.mute', true) = 'on' then
+        if pg_has_role(session_user, current_user, 'member') then
+            return null;
+        end if;
     end if;
     insert into cdc_sync.:"change" (cdc_sync_op, :{captured}) values ('I', :{new});
     return null;
@@ -16,8 +18,10 @@ $function$;
 create or replace function cdc_sync.:"update_function"() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
-    if current_setting('cdc_sync.mute', true) = 'on' and pg_has_role(session_user, current_user, 'member') then
-        return null;
+    if current_setting('cdc_sync.mute', true) = 'on' then
+        if pg_has_role(session_user, current_user, 'member') then
+            return null;
+        end if;
     end if;
     if :{unchanged} then
         return null;
@@ -34,24 +38,12 @@ $function$;
 create or replace function cdc_sync.:"delete_function"() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
-    if current_setting('cdc_sync.mute', true) = 'on' and pg_has_role(session_user, current_user, 'member') then
-        return null;
+    if current_setting('cdc_sync.mute', true) = 'on' then
+        if pg_has_role(session_user, current_user, 'member') then
+            return null;
+        end if;
     end if;
     insert into cdc_sync.:"change" (cdc_sync_op, :{watched}) values ('D', :{old});
-    return null;
-:{guard}end
-$function$;
-
--- Runs before the rows are gone; truncate holds the table alone, so nothing can slip in between. Partitions are truncated
--- with their parent, and each fires its own trigger: so it is the table that fired which is read.
-create or replace function cdc_sync.:"truncate_function"() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
-begin
-    if current_setting('cdc_sync.mute', true) = 'on' and pg_has_role(session_user, current_user, 'member') then
-        return null;
-    end if;
-    execute $truncated$insert into cdc_sync.:"change" (cdc_sync_op, :{watched}) select 'D', :{old_row} from only $truncated$
-        || tg_relid::regclass || ' o';
     return null;
 :{guard}end
 $function$;

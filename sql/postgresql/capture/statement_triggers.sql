@@ -13,7 +13,8 @@ create or replace trigger cdc_sync_delete after delete on :{table}
     referencing old table as old_rows
     for each statement execute function cdc_sync.:"delete_function"();
 
-create or replace trigger cdc_sync_key after update on :{table}
+-- It fires before those of the application that write the same row again, in the order of their names.
+create or replace trigger "0_cdc_sync_key" after update on :{table}
     for each row when (cdc_sync.:"changed_function"(old, new)) execute function cdc_sync.:"key_function"();
 
 create or replace trigger cdc_sync_truncate before truncate on :{table}

@@ -1,0 +1,3 @@
+-- Enters: table_name, renamed. Leaves: the synced table under the name that it has now.
+
+update cdc_sync.captured set table_name = :renamed where table_name = :table_name;
