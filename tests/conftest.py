@@ -33,7 +33,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for all random programs of a run, chosen here so that it can be told; workers get it from the controller."""
+    """One seed for all random programs of a run, chosen here so that it can be told; workers are given it too."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.randrange(2**32))
 
@@ -46,6 +46,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def server() -> Iterator[sa.URL]:
     """The URL of a real PostgreSQL's maintenance database; one of ours is fast and forgetful."""
     settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "64MB"}
+    settings |= {"wal_level": "minimal", "max_wal_senders": "0", "max_prepared_transactions": "8"}
     with servers.postgresql(**settings) as url:
         yield url
 
@@ -57,6 +58,7 @@ do $$ declare name text; begin
         execute format('drop schema %I cascade', name);
     end loop;
 end $$;
+do $$ begin execute format('alter database %I reset all', current_database()); end $$;
 create schema public;
 """
 

@@ -73,7 +73,16 @@ def open_url(url: sa.URL, _folder: Path) -> Database:
         connect_args={"options": options, "application_name": "cdc-sync", "connect_timeout": 10},
         pool_pre_ping=True,
     )
+    sa.event.listen(engine, "connect", _make_durable)
     return PostgreSQL(url, engine)
+
+
+def _make_durable(connection: psycopg.Connection[Any], _record: object) -> None:
+    """What a receipt says must outlast a power cut, whatever the application has settled for."""
+    connection.execute(
+        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
 
 
 class PostgreSQL(Database):

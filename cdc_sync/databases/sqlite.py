@@ -46,7 +46,9 @@ def open_url(url: sa.URL, folder: Path) -> Database:
     location = f"file:{percent(str(path.resolve()))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(location, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        made = sqlite3.connect(location, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        made.execute("pragma synchronous = full")  # what a receipt says must outlast a power cut
+        return made
 
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
 

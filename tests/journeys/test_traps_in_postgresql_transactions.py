@@ -10,7 +10,7 @@ import pytest
 
 from cdc_sync import capture, databases
 from cdc_sync.config import Config
-from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import base, sqlfiles
 from cdc_sync.errors import CdcSyncError
 from tests.conftest import Make
 from tests.journeys.conftest import Journey, Pair, Start
@@ -168,8 +168,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_an_installation_beside_a_writer_that_never_ends_gives_up_and_leaves_nothing(
-    node: Node, writer: Connection
+    node: Node, writer: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(base, "PATIENCE", 2.0)
     config, source, target = node
     writer.execute("insert into visit (code) values ('open')")
     with pytest.raises(CdcSyncError, match="lock"):
@@ -221,8 +222,11 @@ def test_an_installation_makes_no_writer_the_victim_of_a_deadlock(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_writer_is_not_held_up_by_a_replicate_that_finds_a_table_changed(node: Node, writer: Connection) -> None:
+def test_a_writer_is_not_held_up_by_a_replicate_that_finds_a_table_changed(
+    node: Node, writer: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To follow a table, replicate needs it for a moment: beside an open writer it gives up, and tries later."""
+    monkeypatch.setattr(base, "PATIENCE", 2.0)
     config, source, target = node
     install(config, include_existing=True)
     source.run("alter table subject disable trigger all")
