@@ -16,6 +16,8 @@ from tests.nodes import Side
 
 PAIRS = ("sqlite-sqlite", "sqlite-postgresql", "postgresql-sqlite", "postgresql-postgresql")
 Make = Callable[..., Side]
+SEED = "CDC_SYNC_TEST_SEED"
+"""The variable that may hold the seed of all random programs."""
 
 settings.register_profile(
     "fast",
@@ -35,7 +37,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 def pytest_configure(config: pytest.Config) -> None:
     """One seed for all random programs of a run, chosen here so that it can be told; workers are given it too."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(random.randrange(2**32))
+        config.option.hypothesis_seed = os.environ.get(SEED) or str(random.randrange(2**32))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
