@@ -97,6 +97,10 @@ def encode_header(header: Header) -> bytes:
     return msgspec.msgpack.encode(header)
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that nobody encoded; text that is no UTF-8 is none of its own errors."""
+
+
 def decode_header(data: bytes) -> Header:
     """Raises RejectedBatch for anything that is not a header of this version."""
     try:
@@ -107,7 +111,7 @@ def decode_header(data: bytes) -> Header:
                 hint="upgrade cdc-sync on the older side",
             )
         return msgspec.msgpack.decode(data, type=Header)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise RejectedBatch("the batch's header is damaged", hint="have the batch sent again") from error
 
 
@@ -180,7 +184,7 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
 def unpack_rows(data: bytes) -> list[list[Any]]:
     try:
         return _unpack(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdc_sync.core import wire
@@ -128,6 +128,11 @@ def test_bytes_that_are_no_header_are_rejected(data: bytes) -> None:
         wire.decode_header(data)
 
 
+def test_a_header_whose_text_is_no_utf8_is_rejected() -> None:
+    with pytest.raises(RejectedBatch):
+        wire.decode_header(wire.encode_header(HEADER).replace(b"laptop", b"lap\x80op"))
+
+
 def test_a_header_nested_without_end_is_rejected() -> None:
     with pytest.raises(RejectedBatch):
         wire.decode_header(b"\x81\xa7unknown" + b"\x91" * 1_000_000)
@@ -173,6 +178,7 @@ def test_a_part_that_was_damaged_before_it_was_signed_is_rejected(packed: bytes)
 
 
 @given(st.binary(max_size=60))
+@example(b"\x91\x91\xa1\x80")
 def test_bytes_that_are_no_rows_are_rejected_or_read_as_rows(data: bytes) -> None:
     try:
         assert all(isinstance(row, list) for row in wire.unpack_rows(data))
