@@ -1,129 +1,47 @@
-"""The fifth room: stored batches become rows of the server's tables, each in one transaction with its position."""
+"""One table of one batch: its changes are staged, reduced to what they come to, and written."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core import net, wire
+from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
-from cdc_sync.core.keys import Plain, parents_first, steps
+from cdc_sync.core.keys import Plain, steps
 from cdc_sync.core.layout import layout
-from cdc_sync.core.wire import Header, Part, PartRows, Section
-from cdc_sync.databases import Database, Mode, Session, Target, sqlfiles
+from cdc_sync.core.wire import PartRows, Section
+from cdc_sync.databases import Session, Target, sqlfiles
 from cdc_sync.databases.room import Room
 from cdc_sync.databases.writing import Writer, staged_like
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, SchemaMismatch, counted
-from cdc_sync.receive import locked_position
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, SchemaMismatch, counted
 
 log = logging.getLogger("cdc_sync")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What an application did: the batch's number, and how many changes it held."""
+class Stage:
+    """Where a batch is written: its shapes, parents first in ``order``, and the target's tables for them."""
 
-    number: int
-    rows: int
-
-
-def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
-    """Apply the origin's next stored batch, whole or not at all; None where everything is applied.
-
-    Raises Deferred where a row's parent has not arrived, DatabaseError where the target refuses a row.
-    """
-    with database.begin(Mode.WRITE) as session:
-        here = locked_position(session, origin, epoch)
-        if here.applied >= here.stored:
-            return None
-        place = {"origin": origin, "epoch": epoch, "number": here.applied + 1}
-        header = wire.decode_header(bytes(session.run("inbox_header", **place)[0][0]))
-        with writing(session):
-            batch = Batch(session, header.shapes, header.sections)
-            for number, part in enumerate(header.parts):
-                batch.load(part.table, _unpacked(session, place, number, part))
-            batch.write()
-        finish(session, header)
-        return Applied(number=header.number, rows=header.rows)
+    session: Session
+    shapes: Shapes
+    order: Sequence[str]
+    described: Mapping[str, Table]
+    targets: Mapping[str, sa.TableClause]
 
 
-def _unpacked(session: Session, place: Mapping[str, object], number: int, part: Part) -> PartRows:
-    rows = session.run("inbox_part", **place, part=number)
-    if not rows:
-        raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
-    return PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
-
-
-@contextmanager
-def writing(session: Session) -> Iterator[None]:
-    """Within the block, a batch may be written: what is written is not captured again."""
-    session.run("prepare_apply")
-    with session.database.muted(session):
-        yield
-
-
-def finish(session: Session, header: Header) -> None:
-    """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
-    place = {"origin": header.node, "epoch": header.epoch}
-    session.run("inbox_done", **place, number=header.number)
-    session.run("position_applied", **place, applied=header.number)
-
-
-class Batch:
-    """One batch on its way into the target's tables: its rows are loaded part by part, then written in one go."""
-
-    def __init__(self, session: Session, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
-        self.session = session
-        self.shapes: Shapes = {shape.name: shape for shape in shapes}
-        self.order = parents_first(self.shapes)
-        self.described = self._described()
-        self.targets = {name: session.database.table(table) for name, table in self.described.items()}
-        ordered = sorted(sections, key=lambda section: self.order.index(section.table))
-        self.work = {section.table: _Work(self, section, f"cdc_sync_{i}_") for i, section in enumerate(ordered)}
-
-    def _described(self) -> dict[str, Table]:
-        described = self.session.database.describe(self.session, sorted(self.shapes))
-        for name in self.shapes:
-            if name not in described:
-                raise SchemaMismatch(f"{self.session.database} has no table {name!r}", hint="create it there")
-        return described
-
-    def load(self, table: str, rows: PartRows) -> None:
-        """Stage a part's rows; each table's come in the order of its parts."""
-        self.work[table].load(rows)
-
-    def write(self) -> None:
-        """Find what is deleted or renamed while all old keys hold; then write parents first, delete children first."""
-        work = list(self.work.values())
-        for item in work:
-            item.settle()
-        for item in work:
-            item.mark()
-        renamed = {item.section.table for item in work if item.section.counts.get("K")}
-        for item in reversed(work):
-            item.withdraw(renamed)
-        for item in work:
-            item.write()
-        for item in work:
-            item.point_forward()
-        for item in reversed(work):
-            item.delete()
-
-
-class _Work:
+class Work:
     """One table of one batch."""
 
-    def __init__(self, batch: Batch, section: Section, scratch: str) -> None:
-        self.batch = batch
+    def __init__(self, stage: Stage, section: Section, scratch: str) -> None:
+        self.stage = stage
         self.section = section
-        self.session = batch.session
+        self.session = stage.session
         self.scratch = scratch
-        later = batch.order[batch.order.index(section.table) :]
-        self.forward = tuple(r for r in batch.shapes[section.table].references if r.table in later)
-        self.layout = layout(batch.shapes, section.table, keyed=section.keyed)
+        later = stage.order[stage.order.index(section.table) :]
+        self.forward = tuple(r for r in stage.shapes[section.table].references if r.table in later)
+        self.layout = layout(stage.shapes, section.table, keyed=section.keyed)
         self.targets = self._targets()
         self.writer = self._writer(self._create_staging(), chained=False)
         self.alive = 0
@@ -131,9 +49,9 @@ class _Work:
     def _writer(self, staging: sa.TableClause, *, chained: bool) -> Writer:
         return Writer(
             database=self.session.database,
-            shapes=self.batch.shapes,
-            targets=self.batch.targets,
-            described=self.batch.described,
+            shapes=self.stage.shapes,
+            targets=self.stage.targets,
+            described=self.stage.described,
             name=self.section.table,
             layout=self.layout,
             staging=staging,
@@ -143,8 +61,8 @@ class _Work:
         )
 
     def _targets(self) -> list[Target]:
-        like = staged_like(self.layout, self.batch.shapes, self.section.table)
-        return [_target(self.batch.described, table, column) for table, column in like]
+        like = staged_like(self.layout, self.stage.shapes, self.section.table)
+        return [_target(self.stage.described, table, column) for table, column in like]
 
     def _create_staging(self) -> sa.TableClause:
         columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self.targets, strict=True)]
@@ -229,7 +147,7 @@ class _Work:
 
     @property
     def _shape(self) -> Shape:
-        return self.batch.shapes[self.section.table]
+        return self.stage.shapes[self.section.table]
 
     def _update(self) -> sa.Update:
         return self.writer.update(respell=set(self.section.counts) != {"U"})
@@ -262,7 +180,7 @@ class _Work:
         self.session.execute(self.writer.drop_unchained())
 
     def _insert(self) -> int:
-        table = self.batch.described[self.section.table]
+        table = self.stage.described[self.section.table]
         columns = sqlfiles.columns(self.writer.written)
         rows = self.session.database.compile(self.writer.new_rows())
         holes = {"table": sqlfiles.quote(table.schema, table.name), "columns": columns, "rows": rows}
@@ -289,7 +207,7 @@ class _Work:
 
     def _make_room(self) -> None:
         """Have rows of the batch let go of unique values that other rows of it are to get."""
-        described, shape = self.batch.described[self.section.table], self._shape
+        described, shape = self.stage.described[self.section.table], self._shape
         for unique in described.uniques:
             if set(unique) not in (set(shape.key), set(self.writer.locator)) and set(unique).issubset(shape.names):
                 self._step_aside(Room(self.writer, unique))

@@ -1,0 +1,55 @@
+"""A batch on its way into the target's tables."""
+
+from collections.abc import Sequence
+
+from cdc_sync.apply.work import Stage, Work
+from cdc_sync.core.change import Shape, Shapes, Table
+from cdc_sync.core.keys import parents_first
+from cdc_sync.core.wire import PartRows, Section
+from cdc_sync.databases import Session
+from cdc_sync.errors import SchemaMismatch
+
+
+class Batch:
+    """One batch on its way into the target's tables: its rows are loaded part by part, then written in one go."""
+
+    def __init__(
+        self, session: Session, shapes: Sequence[Shape], sections: Sequence[Section], scratch: str = "cdc_sync_"
+    ) -> None:
+        named = {shape.name: shape for shape in shapes}
+        described = _described(session, named)
+        targets = {name: session.database.table(table) for name, table in described.items()}
+        self.stage = Stage(
+            session=session, shapes=named, order=parents_first(named), described=described, targets=targets
+        )
+        ordered = sorted(sections, key=lambda section: self.stage.order.index(section.table))
+        self.work = {section.table: Work(self.stage, section, f"{scratch}{i}_") for i, section in enumerate(ordered)}
+
+    def load(self, table: str, rows: PartRows) -> None:
+        """Stage a part's rows; each table's come in the order of its parts."""
+        self.work[table].load(rows)
+
+    def write(self) -> None:
+        """Find what is deleted or renamed while all old keys hold; then write parents first, delete children first."""
+        work = list(self.work.values())
+        for item in work:
+            item.settle()
+        for item in work:
+            item.mark()
+        renamed = {item.section.table for item in work if item.section.counts.get("K")}
+        for item in reversed(work):
+            item.withdraw(renamed)
+        for item in work:
+            item.write()
+        for item in work:
+            item.point_forward()
+        for item in reversed(work):
+            item.delete()
+
+
+def _described(session: Session, shapes: Shapes) -> dict[str, Table]:
+    described = session.database.describe(session, sorted(shapes))
+    for name in shapes:
+        if name not in described:
+            raise SchemaMismatch(f"{session.database} has no table {name!r}", hint="create it there")
+    return described
