@@ -115,7 +115,7 @@ def test_a_stream_whose_connection_dies_loses_nothing(
 
     def die_once(batch: apply.Batch, table: str, rows: PartRows) -> None:
         if not died:
-            died.append(batch.session.driver.info.backend_pid)
+            died.append(batch.stage.session.driver.info.backend_pid)
             target.run(f"select pg_terminate_backend({died[0]}, 5000)")
         load(batch, table, rows)
 
@@ -133,8 +133,8 @@ def test_an_application_whose_connection_dies_is_an_error_that_can_be_told_and_n
     write(source, 2)
 
     def die(batch: apply.Batch, *_: object) -> None:
-        target.run(f"select pg_terminate_backend({batch.session.driver.info.backend_pid}, 5000)")
-        batch.session.query(sa.select(sa.literal_column("1")))
+        target.run(f"select pg_terminate_backend({batch.stage.session.driver.info.backend_pid}, 5000)")
+        batch.stage.session.query(sa.select(sa.literal_column("1")))
 
     with monkeypatch.context() as patch, pytest.raises(DatabaseError) as raised:
         patch.setattr(apply.Batch, "load", die)
