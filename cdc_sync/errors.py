@@ -51,6 +51,14 @@ class DatabaseError(CdcSyncError):
         self.temporary = temporary
 
 
+class RefusedRow(DatabaseError):
+    """A target that cannot hold a value of a row. ``row`` counts the rows given to it, from 0."""
+
+    def __init__(self, message: str, *, row: int, code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.row = row
+
+
 class RejectedBatch(CdcSyncError):
     """A batch that must not be stored: damaged, signed by another key, or a fork of a known chain."""
 
