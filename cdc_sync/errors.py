@@ -5,6 +5,7 @@
     │   ├── SchemaMismatch  2  source and target do not fit together
     │   └── Unreachable     2  no connection to a database
     ├── DatabaseError       1  a database refused a statement
+    │   └── RefusedRow      1  a target cannot hold a value of a row
     ├── RejectedBatch       1  a batch is not what it says, or forks the chain
     └── Deferred            3  everything possible is done, but something waits
 

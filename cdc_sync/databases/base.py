@@ -441,7 +441,18 @@ class Database(ABC):
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ) -> None:
-        """Load a part's rows into a staging table."""
+        """Load a part's rows into a staging table.
+
+        Raises RefusedRow for a value that the column which it goes to would not hold as it is; what was staged of the
+        part until then is for the caller to undo.
+        """
+
+    @abstractmethod
+    def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:
+        """Rows of these tables, and of those that refer to them, whose foreign keys lead nowhere.
+
+        Raises DatabaseError where the database itself finds what a deferred constraint forbids.
+        """
 
     @abstractmethod
     def identity(self, session: Session) -> str:

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
-from cdc_sync.core import values, wire
 from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import postgresql_capture as holes
+from cdc_sync.databases import postgresql_staging as staging_rows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
@@ -346,30 +346,21 @@ class PostgreSQL(Database):
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ) -> None:
-        data = part.data if part.encoding == "copy" else _as_copy(part.data, targets)
+        data = part.data if part.encoding == "copy" else staging_rows.as_copy(part.data, targets)
         names = sqlfiles.columns(column.name for column in columns)
         statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names})
         try:
             with session.driver.cursor() as cursor, cursor.copy(statement) as copy:
                 copy.write(data)
-        except psycopg.DataError as error:
-            self._explain_refusal(data, targets)
-            raise self._translated(error) from None
         except psycopg.Error as error:
-            raise self._translated(error) from None
+            translated = self._translated(error)
+            if not (isinstance(translated, DatabaseError) and translated.temporary):
+                place = (error.diag.context or "").partition(staging)[2]
+                staging_rows.check_refusal(error.sqlstate or "", place, columns, targets)
+            raise translated from None
 
-    def _explain_refusal(self, data: bytes, targets: Sequence[Target]) -> None:
-        """Find the column that refused a value: the server names it only beside the value itself."""
-        rows = [values.split_line(line) for line in data.splitlines()]
-        with self.begin(Mode.READ) as session:
-            for i, target in enumerate(targets):
-                texts = [value.decode() for row in rows if (value := row[i]) is not None]
-                if not session.run("input_valid", texts=texts, type=target.declared)[0][0]:
-                    raise DatabaseError(
-                        f"column {target.column!r} of table {target.table!r} cannot hold a value that arrived: "
-                        f"it is no {target.declared}",
-                        hint="correct the value at its source; the batch waits and nothing is lost",
-                    )
+    def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:  # noqa: ARG002
+        return set(session.run("dangling"))
 
     def identity(self, session: Session) -> str:
         return str(session.run("identity")[0][0])
@@ -432,26 +423,3 @@ def _references(rows: list[tuple[Any, ...]], known: dict[tuple[str, str], str]) 
             table=known.get((schema, table), fallback),
             target=tuple(row[5] for row in key),
         )
-
-
-def _as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
-    converters = [values.to_copy(target.kind) for target in targets]
-    lines: list[str] = []
-    for row in wire.unpack_rows(data):
-        try:
-            lines.append("\t".join([convert(value) for convert, value in zip(converters, row, strict=True)]))
-        except values.Unholdable:
-            _explain(row, converters, targets)
-    lines.append("")
-    return "\n".join(lines).encode()
-
-
-def _explain(row: Sequence[Any], converters: Sequence[Any], targets: Sequence[Target]) -> None:
-    for convert, value, target in zip(converters, row, targets, strict=True):
-        try:
-            convert(value)
-        except values.Unholdable as error:
-            raise DatabaseError(
-                f"column {target.column!r} of table {target.table!r} cannot hold {error}",
-                hint="correct the value at its source; the batch waits and nothing is lost",
-            ) from None

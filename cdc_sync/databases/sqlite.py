@@ -1,5 +1,6 @@
 """Everything that Python must know about SQLite; the only user of sqlite3."""
 
+import json
 import sqlite3
 import time
 import uuid
@@ -16,11 +17,12 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from cdc_sync.core import values, wire
+from cdc_sync.core import wire
 from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import sqlite_staging as staging_rows
 from cdc_sync.databases import sqlite_tables as tables
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
@@ -320,12 +322,15 @@ class SQLite(Database):
 
         with self._raw():
             if part.encoding == "copy":
-                insert(_marks(columns), _from_copy(part.data, columns, targets))
+                insert(_marks(columns), staging_rows.from_copy(part.data, columns, targets))
             elif wire.is_utf8(rows := wire.unpack_rows(part.data)):
                 insert(_marks(columns), rows)
             else:
                 for marks, group in groupby(rows, key=_marks):
                     insert(marks, map(_bindable, group))
+
+    def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:
+        return set(session.run("dangling", tables=json.dumps([table.name for table in tables])))
 
     def identity(self, session: Session) -> str:
         return str(Path(session.run("identity")[0][0]).resolve())
@@ -350,28 +355,3 @@ def _bindable(row: Sequence[Any]) -> list[Any]:
 def _beside(change: str, what: str) -> str:
     """The name of something that belongs to a change table."""
     return f"cdc_sync_{what}_{change.removeprefix('cdc_sync_')}"
-
-
-def _from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[list[values.Storage]]:
-    converters = [
-        values.to_storage(Kind.TEXT if target.column and target.kind is Kind.TEXT else column.kind)
-        for column, target in zip(columns, targets, strict=True)
-    ]
-    for line in data.splitlines():
-        yield [
-            None if text is None else _converted(convert, text, target)
-            for convert, text, target in zip(converters, values.split_line(line), targets, strict=True)
-        ]
-
-
-def _converted(convert: Any, text: bytes, target: Target) -> values.Storage:
-    try:
-        converted: values.Storage = convert(text)
-        if isinstance(converted, str) and target.column and tables.is_numeric(target.declared):
-            values.check_number(converted)
-    except values.Unholdable as error:
-        raise DatabaseError(
-            f"column {target.column!r} of table {target.table!r} cannot hold {error}",
-            hint="correct the value at its source; the batch waits and nothing is lost",
-        ) from None
-    return converted
