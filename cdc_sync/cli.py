@@ -5,22 +5,18 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cdc_sync import __version__, capture, config, databases, follow, ship
+from cdc_sync import __version__, capture, config, databases, follow, repair_commands, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from cdc_sync.terminal import config_option, progress
 
 
 class _Group(click.Group):
@@ -50,20 +46,11 @@ def main() -> None:
     """
 
 
-def _config_option(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        default=Path("cdc-sync.toml"),
-        show_default=True,
-        help="The configuration file.",
-    )
-    return option(command)
+main.add_command(repair_commands.resync)
 
 
 @main.command("install-triggers")
-@_config_option
+@config_option
 @click.option("--dry-run", is_flag=True, help="Print the SQL and touch nothing.")
 @click.option("--include-existing", is_flag=True, help="Also send the rows that stand in the tables already.")
 def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool) -> None:
@@ -99,7 +86,7 @@ def _existing(table: capture.Installed) -> str:
 
 
 @main.command("uninstall-triggers")
-@_config_option
+@config_option
 @click.option("--dry-run", is_flag=True, help="Print the SQL and touch nothing.")
 @click.option("--discard", is_flag=True, help="Lose the changes that have not been sent.")
 def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> None:
@@ -117,7 +104,7 @@ def uninstall_triggers(config_path: Path, *, dry_run: bool, discard: bool) -> No
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(context: click.Context, config_path: Path, *, as_json: bool) -> None:
@@ -138,7 +125,7 @@ def doctor(context: click.Context, config_path: Path, *, as_json: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.argument("tables", nargs=-1)
 def pause(config_path: Path, tables: tuple[str, ...]) -> None:
     """Stop capturing TABLES, or all: for a migration or a bulk job. What waits is still sent.
@@ -152,7 +139,7 @@ def pause(config_path: Path, tables: tuple[str, ...]) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.argument("tables", nargs=-1)
 def resume(config_path: Path, tables: tuple[str, ...]) -> None:
     """Capture paused TABLES again, or all, and send what happened to them meanwhile."""
@@ -169,7 +156,7 @@ def _name(what: str, tables: list[str]) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--once", is_flag=True, help="Send and apply everything that waits, then end.")
 def replicate(config_path: Path, *, once: bool) -> None:
     """Seal changes into batches, send them to every destination and apply them there.
@@ -178,8 +165,8 @@ def replicate(config_path: Path, *, once: bool) -> None:
     """
     settings = config.load(config_path)
     if once:
-        with _progress() as progress:
-            delivered = ship.drain(settings, progress)
+        with progress() as bar:
+            delivered = ship.drain(settings, bar or ship.Progress())
         for item in delivered:
             click.echo(f"{item.destination}: applied up to batch {item.receipt.applied}")
         return
@@ -194,36 +181,8 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-class _Bar(ship.Progress):
-    """A progress bar for drains that take a while."""
-
-    def __init__(self, bar: "Progress") -> None:
-        self.bar = bar
-        self.task = bar.add_task("changes", total=0)
-
-    def waiting(self, rows: int) -> None:
-        self.bar.update(self.task, total=(self.bar.tasks[0].total or 0) + rows)
-
-    def applied(self, rows: int) -> None:
-        self.bar.advance(self.task, rows)
-
-
-@contextmanager
-def _progress() -> Iterator[ship.Progress]:
-    if not sys.stderr.isatty():
-        yield ship.Progress()
-        return
-    from rich.console import Console  # only where a bar is drawn: rich costs a tenth of a second at every start
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield _Bar(bar)
-
-
 @main.command()
-@_config_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(context: click.Context, config_path: Path, *, as_json: bool) -> None:

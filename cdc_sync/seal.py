@@ -13,8 +13,8 @@ from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
-from cdc_sync.databases import Database, Mode, Session, known, strays
-from cdc_sync.databases.reading import LEFT, MAYBE, Reader, Source, pointed_at
+from cdc_sync.databases import Database, Mode, Session, known, notes, strays
+from cdc_sync.databases.reading import LEFT, MAYBE, NOTED, Reader, Source, pointed_at
 
 SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
@@ -97,6 +97,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
     reader = Reader(source, upto)
     noted = {name: dict(session.query(reader.noted(name))) for name in names}
+    reader.noting = {name for name in names if NOTED in noted[name]}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
     gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
@@ -131,12 +132,13 @@ def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int
 
 
 def _keep_images(session: Session, reader: Reader, name: str, noted: Mapping[str, int], table: str) -> None:
-    stray = strays.changes(session, reader, name)
-    if stray is None and not _is_unsteady(session, reader.source, name, noted):
+    found = (strays.changes(session, reader, name), notes.changes(reader, name))
+    others = [changes for changes in found if changes is not None]
+    if not others and not _is_unsteady(session, reader.source, name, noted):
         return
     if session.query(reader.moves(name)):
         reader.moving.add(name)
-    reader.keep_images(session, name, table, stray)
+    reader.keep_images(session, name, table, others)
 
 
 def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str, int]) -> bool:

@@ -28,13 +28,14 @@ LAYERS = [
         "ship",
         "status",
         "doctor",
+        "resync",
     },
-    {"demo", "cli", "__main__"},
+    {"demo", "terminal", "repair_commands", "cli", "__main__"},
 ]
 OUTSIDE = {
     "psycopg": {"databases/postgresql.py"},
     "sqlite3": {"databases/sqlite.py"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "repair_commands.py", "terminal.py"},
     "msgspec": {"core/wire.py"},
     "backports": {"core/wire.py"},
     "sqlglot": {"core/filters.py"},

@@ -20,6 +20,9 @@ MAYBE = "R"
 LEFT = "X"
 """The operation of a change that takes a row off the server because the filter became another one."""
 
+NOTED = "S"
+"""The operation of a note that a row is to be sent as it stands (databases/notes.py)."""
+
 _OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
 
 
@@ -67,7 +70,8 @@ class Reader:
     ``upto`` is the newest change of each table that the seal takes; ``origins`` holds, for parents that were deleted or
     changed their key in this batch, a temporary table of their keys from before it; ``replaced`` a temporary table of
     the changes that note a row's removal by REPLACE; ``images`` one of the changes of each table whose rows are read as
-    they stand; ``moving`` are tables whose rows changed their identity, ``usurped`` parents whose place another took.
+    they stand; ``moving`` are tables whose rows changed their identity, ``usurped`` parents whose place another took,
+    ``noting`` tables with notes among their changes.
     """
 
     def __init__(self, source: Source, upto: Mapping[str, int]) -> None:
@@ -78,6 +82,7 @@ class Reader:
         self.images: dict[str, sa.TableClause] = {}
         self.moving: set[str] = set()
         self.usurped: set[tuple[str, tuple[str, ...]]] = set()
+        self.noting: set[str] = set()
 
     def noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation wait, whether or not they travel; those of ``MAYBE`` among them."""
@@ -87,7 +92,7 @@ class Reader:
     def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation the seal takes."""
         images = self._images(name)
-        return _counted(sa.select(images.c[OWN[1]].label("op")).where(self._travels(name, images)))
+        return _counted(sa.select(images.c[OWN[1]].label("op")).where(self.travels(name, images)))
 
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
@@ -107,9 +112,9 @@ class Reader:
         columns = [seq, op, self.source.database.captured_at(captured_at)]
         columns += [*(change.c[column] for column in shape.names), *parents, *old]
         labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
-        return sa.select(*labelled).select_from(rows).where(self._travels(name, change))
+        return sa.select(*labelled).select_from(rows).where(self.travels(name, change))
 
-    def _travels(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
+    def travels(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether a change is of an operation that travels."""
         operations = self.source.tracked[name].settings.operations
         if set(operations) == set(_OPERATIONS):
@@ -121,15 +126,19 @@ class Reader:
         """The changes that the seal takes; where they may say something else than the table, as the table says."""
         return self.images[name] if name in self.images else self.stream(name, filtered=True).subquery("cdc_sync_taken")
 
-    def keep_images(self, session: Session, name: str, table: str, strays: sa.Select[*tuple[Any, ...]] | None) -> None:
+    def keep_images(
+        self, session: Session, name: str, table: str, others: Sequence[sa.Select[*tuple[Any, ...]]]
+    ) -> None:
         """Keep the changes that the seal takes of an unsteady table: what they say in the end is what the table says.
+
+        ``others`` are changes that no trigger captured, to be taken too.
 
         Changes of one row are not always logged as they happened. What a trigger or a cascade of the application does
         is logged before the write that caused it, and PostgreSQL logs a statement with several parts by part. So the
         last image at an identity is read from the table; and where the last change is a deletion although a row stands,
         or none although no row stands, it changes places with the change that agrees with the table.
         """
-        taken = self._with(strays, self.stream(name, filtered=True)).subquery("cdc_sync_taken")
+        taken = self._with(others, self.stream(name, filtered=True)).subquery("cdc_sync_taken")
         columns = [column.name for column in taken.c]
         events, group = self._events(name, taken), self.source.shapes[name].identity
         live = self.source.tables[name].alias("cdc_sync_live")
@@ -149,14 +158,14 @@ class Reader:
         self.images[name] = sa.table(table, *(sa.column(sa.quoted_name(column, quote=True)) for column in columns))
 
     def _with(
-        self, strays: sa.Select[*tuple[Any, ...]] | None, stream: sa.Select[*tuple[Any, ...]]
+        self, others: Sequence[sa.Select[*tuple[Any, ...]]], stream: sa.Select[*tuple[Any, ...]]
     ) -> sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]:
-        """The changes, and those that tell of stray children; operations become text."""
-        if strays is None:
+        """The captured changes and the others; operations become text."""
+        if not others:
             return stream
         noted = stream.subquery()
         columns = [sa.cast(c, sa.Text).label(OWN[1]) if c.name == OWN[1] else c for c in noted.c]
-        return sa.union_all(sa.select(*columns), strays)
+        return sa.union_all(sa.select(*columns), *others)
 
     def _events(self, name: str, taken: sa.Subquery) -> sa.Subquery:
         """The changes, each with the newest at its identity, that one's operation, and the newest of either kind."""
@@ -256,8 +265,14 @@ class Reader:
         op = self._raw_op(name, change)
         return sa.case((op.in_([constant(MAYBE), constant(LEFT)]), constant("D")), else_=op)
 
+    def unsealed(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
+        return self.source.database.unsealed(change, self.source.tracked[name].change, self.upto[name])
+
     def _taken(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
-        taken = self.source.database.unsealed(change, self.source.tracked[name].change, self.upto[name])
+        """Whether a change is captured and not sealed; a note is no change."""
+        taken = self.unsealed(name, change)
+        if name in self.noting:
+            taken = sa.and_(taken, change.c[OWN[1]] != constant(NOTED))
         if name not in self.replaced:
             return taken
         removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()

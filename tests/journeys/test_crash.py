@@ -30,9 +30,9 @@ def runner() -> Iterator[Runner]:
         yield started
 
 
-def killed(runner: Runner, config: Config, moment: str, number: int) -> bool:
+def killed(runner: Runner, config: Config, moment: str, number: int, command: str = "replicate --once") -> bool:
     """Whether the run died; False once it has fewer commits than that."""
-    code, output = runner.run(Run(moment, number, ["replicate", "--once", "--config", str(config.path)]))
+    code, output = runner.run(Run(moment, number, [*command.split(), "--config", str(config.path)]))
     assert code in (0, -signal.SIGKILL), output
     return code == -signal.SIGKILL
 

@@ -1,0 +1,76 @@
+"""Rows that are to be sent as they stand: noted by what tells them apart, and read when the batch is sealed.
+
+A note holds no values, so it cannot be out of date: whatever writers do between the note and the seal, the seal takes
+the row from its own snapshot, and forgets the note where no row stands or where another change tells of it anyway.
+"""
+
+import sqlalchemy as sa
+
+from cdc_sync.databases.base import Session, Tracked, constant
+from cdc_sync.databases.reading import NOTED, OWN, Reader
+from cdc_sync.databases.sqlfiles import columns
+
+
+def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
+    """The changes that tell of a table's noted rows; None where there are no notes.
+
+    They are updates, because the server may have the row already; where no updates travel, they are inserts.
+    """
+    if name not in reader.noting:
+        return None
+    source, shape = reader.source, reader.source.shapes[name]
+    notes, told = _notes(reader, name), _told(reader, name)
+    live = source.tables[name].alias("cdc_sync_noted_row")
+    rows = notes.join(live, sa.and_(*(live.c[c] == notes.c[f"i{i}"] for i, c in enumerate(shape.identity))))
+    rows = rows.outerjoin(told, sa.and_(*(live.c[c] == told.c[f"i{i}"] for i, c in enumerate(shape.identity))))
+    op = "U" if "update" in source.tracked[name].settings.operations else "I"
+    old = [live.c[column].label(kept) for column, kept in source.old(name).items()]
+    visible = reader.visible(name, "cdc_sync_noted_row")
+    return (
+        sa.select(
+            notes.c.seq.label(OWN[0]),
+            constant(op).label(OWN[1]),
+            notes.c.at.label(OWN[2]),
+            *(live.c[c] for c in shape.names),
+            *old,
+        )
+        .select_from(rows)
+        .where(told.c.i0.is_(None), sa.true() if visible is None else visible)
+    )
+
+
+def _notes(reader: Reader, name: str) -> sa.Subquery:
+    """Each noted row once."""
+    change, identity = reader.source.change(name), reader.source.shapes[name].identity
+    return (
+        sa.select(
+            sa.func.max(change.c[OWN[0]]).label("seq"),
+            sa.func.max(change.c[OWN[2]]).label("at"),
+            *(change.c[column].label(f"i{i}") for i, column in enumerate(identity)),
+        )
+        .where(reader.unsealed(name, change), change.c[OWN[1]] == constant(NOTED))
+        .group_by(*(change.c[column] for column in identity))
+        .subquery("cdc_sync_notes")
+    )
+
+
+def _told(reader: Reader, name: str) -> sa.Subquery:
+    """Where rows stand or stood that other changes of the batch tell of."""
+    change, identity = (
+        reader.stream(name, filtered=True).subquery("cdc_sync_telling"),
+        reader.source.shapes[name].identity,
+    )
+    return (
+        sa.select(*(change.c[column].label(f"i{i}") for i, column in enumerate(identity)))
+        .where(reader.travels(name, change))
+        .distinct()
+        .subquery("cdc_sync_told")
+    )
+
+
+def write(session: Session, tracked: Tracked, rows: str) -> int:
+    """Note the rows of a temporary table whose columns ``i0``... tell them apart; returns how many."""
+    identity = tracked.shape.identity
+    places = columns(f"i{i}" for i in range(len(identity)))
+    holes = {"change": tracked.change, "identity": columns(identity), "places": places, "rows": rows}
+    return session.touch("note_rows", holes)

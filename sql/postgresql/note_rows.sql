@@ -1,0 +1,4 @@
+-- Notes rows that the next seal is to send as it finds them ('S': they stand).
+-- Enters: change, identity (columns that tell rows apart), rows (a temporary table), places (its columns). Leaves: one note a row.
+
+insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, :{identity}) select 'S', now(), :{places} from pg_temp.:"rows";
