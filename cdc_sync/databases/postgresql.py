@@ -317,7 +317,8 @@ class PostgreSQL(Database):
                     raise
 
     def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
-        definitions = ", ".join(f"{sqlfiles.quote(column)} {declared}" for column, declared in columns)
+        typed = [(column, staging_rows.staged_type(declared)) for column, declared in columns]
+        definitions = ", ".join(f"{sqlfiles.quote(column)} {declared}" for column, declared in typed)
         session.run("create_staging", {"name": name, "definitions": definitions})
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
@@ -346,12 +347,35 @@ class PostgreSQL(Database):
     def fill_staging(
         self, session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ) -> None:
+        if part.encoding == "copy":
+            staging_rows.check_lines(part.data, columns, targets)
         data = part.data if part.encoding == "copy" else staging_rows.as_copy(part.data, targets)
+        for i in staging_rows.foreign(columns, targets, part):
+            self._check_spelling(session, staging_rows.texts(data, i), targets[i])
+        conditions = [
+            (t, k) for c, t in zip(columns, targets, strict=True) if (k := staging_rows.kept(c.name, t.declared))
+        ]
+        where = " where " + " and ".join(kept for _, kept in conditions) if conditions else ""
+        if self._copy(session, staging, columns, targets, data, where) < data.count(b"\n") and conditions:
+            self._explain_rounding(session, columns, targets, data, conditions)
+
+    def _copy(
+        self,
+        session: Session,
+        staging: str,
+        columns: Sequence[Staged],
+        targets: Sequence[Target],
+        data: bytes,
+        where: str,
+    ) -> int:
+        """Copy lines into a staging table; returns how many of them the condition let through."""
         names = sqlfiles.columns(column.name for column in columns)
-        statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names})
+        statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names, "where": where})
         try:
-            with session.driver.cursor() as cursor, cursor.copy(statement) as copy:
-                copy.write(data)
+            with session.driver.cursor() as cursor:
+                with cursor.copy(statement) as copy:
+                    copy.write(data)
+                return int(cursor.rowcount)
         except psycopg.Error as error:
             translated = self._translated(error)
             if not (isinstance(translated, DatabaseError) and translated.temporary):
@@ -359,8 +383,30 @@ class PostgreSQL(Database):
                 staging_rows.check_refusal(error.sqlstate or "", place, columns, targets)
             raise translated from None
 
-    def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:  # noqa: ARG002
-        return set(session.run("dangling"))
+    def _explain_rounding(
+        self,
+        session: Session,
+        columns: Sequence[Staged],
+        targets: Sequence[Target],
+        data: bytes,
+        conditions: Sequence[tuple[Target, str]],
+    ) -> None:
+        """Find a line that a condition kept out: the server counts them only."""
+        declared = [(column.name, target.declared) for column, target in zip(columns, targets, strict=True)]
+        odd = self.create_staging(session, "cdc_sync_odd", declared)
+        for target, kept in conditions:
+            if self._copy(session, odd.name, columns, targets, data, f" where not ({kept})"):
+                first = session.query(sa.select(odd.c[columns[0].name]).limit(1))[0][0]
+                staging_rows.refuse_rounded(data, str(first), target)
+
+    def _check_spelling(self, session: Session, texts: list[str | None], target: Target) -> None:
+        try:
+            with session.attempt():
+                found = session.run("values/respelled", {"type": target.declared}, texts=texts)
+        except DatabaseError:
+            return  # the copy itself will say which row it is
+        if found:
+            staging_rows.refuse_respelled(found[0][0] - 1, target)
 
     def identity(self, session: Session) -> str:
         return str(session.run("identity")[0][0])

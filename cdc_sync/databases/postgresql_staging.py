@@ -1,15 +1,22 @@
-"""Rows on their way into PostgreSQL's staging tables: as COPY text, and what the server said of a row it refused."""
+"""Rows on their way into PostgreSQL's staging tables: as COPY text, and what the server said of a row it refused.
+
+The server rounds and cuts where a type says so. Nothing of that may happen silently: what can be asked of the server
+itself is asked while it copies (``kept``), the rest is asked of the text before it gets there.
+"""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
-from cdc_sync.core import values, wire
+from cdc_sync.core import spelling, values, wire
+from cdc_sync.core.change import Kind
 from cdc_sync.core.layout import Staged
+from cdc_sync.core.wire import PartRows
+from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Target
 from cdc_sync.databases.refusals import refuse
 
-Converter = Callable[[values.Storage], str]
+Writers = Mapping[type, Callable[[values.Storage], str]]
 
 _WHY = {
     "22001": "a text longer than its type {declared}",
@@ -20,27 +27,113 @@ _WHY = {
 _BAD_FORMAT = "22P04"
 """The lines themselves are wrong, and no row can help it."""
 
+_DECIMAL = re.compile(r"numeric\((\d+),(-?\d+)\)")
+_ROUNDED = re.compile(r"(timestamp|time)\(\d\)( with(?:out)? time zone)")
+_ARRAY = re.compile(r"((?:numeric|timestamp|time|interval|character varying)[^(]*)\([\d,-]+\)(.*\[\])")
+
+
+def staged_type(declared: str) -> str:
+    """The type that a column is staged in: without a scale, so that a value arrives as it is."""
+    if _DECIMAL.fullmatch(declared):
+        return "numeric"
+    if declared.startswith("interval") and not declared.endswith("]"):
+        return "interval"
+    return _ARRAY.sub(r"\1\2", _ROUNDED.sub(r"\1\2", declared)) if "(" in declared else declared
+
+
+def kept(name: str, declared: str) -> str | None:
+    """The condition under which a staged value stays what it is in its column; None where it always does."""
+    if staged_type(declared) == declared:
+        return None
+    column, decimal = sqlfiles.quote(name), _DECIMAL.fullmatch(declared)
+    if decimal:
+        limit = f"1e{int(decimal[1]) - int(decimal[2])}"
+        fits = f"scale({column}) <= {decimal[2]} or {column} = round({column}, {decimal[2]})"
+        return f"({column} = 'NaN' or abs({column}) < {limit} and ({fits})) is not false"
+    if declared.startswith("interval"):
+        return f"(cast({column} as text) = cast(cast({column} as {declared}) as text)) is not false"
+    return f"({column} = cast({column} as {declared})) is not false"
+
 
 def as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
     """Rows as COPY text. Raises RefusedRow for a value that its column cannot hold."""
-    converters = [values.to_copy(target.kind) for target in targets]
+    writers: list[Writers] = [values.writers(target.kind, target.declared) for target in targets]
     lines: list[str] = []
     for row in wire.unpack_rows(data):
         try:
-            lines.append("\t".join([convert(value) for convert, value in zip(converters, row, strict=True)]))
+            lines.append("\t".join([by_class[type(v)](v) for by_class, v in zip(writers, row, strict=True)]))
         except values.Unholdable:
-            _refuse(len(lines), row, converters, targets)
+            _refuse(len(lines), row, writers, targets)
     lines.append("")
     return "\n".join(lines).encode()
 
 
-def _refuse(number: int, row: wire.Row, converters: Sequence[Converter], targets: Sequence[Target]) -> NoReturn:
-    for convert, value, target in zip(converters, row, targets, strict=True):
+def _refuse(number: int, row: wire.Row, writers: Sequence[Writers], targets: Sequence[Target]) -> NoReturn:
+    for by_class, value, target in zip(writers, row, targets, strict=True):
         try:
-            convert(value)
+            by_class[type(value)](value)
         except values.Unholdable as error:
             refuse(str(error), row=number, table=target.table, target=target)
     raise AssertionError("a value that was refused a moment ago is taken now")
+
+
+def check_lines(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> None:
+    """Raise RefusedRow for a text that its column would read as something else. Most tables have no such columns."""
+    checks = dict(_checks(columns, targets))
+    cut = [i for i, target in enumerate(targets) if _cuts_blanks(target)]
+    if cut and (b" \t" in data or b" \n" in data):
+        checks |= {i: check for i in cut if (check := spelling.text(Kind.TEXT, targets[i].declared))}
+    if not checks:
+        return
+    for number, line in enumerate(data.splitlines()):
+        texts = values.split_line(line)
+        for i, check in checks.items():
+            text = texts[i]
+            if text is None:
+                continue
+            try:
+                check(text.decode())
+            except values.Unholdable as error:
+                refuse(str(error), row=number, table=targets[i].table, target=targets[i])
+
+
+def _checks(columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[tuple[int, spelling.Check]]:
+    """What to ask of which column: of those that hold another kind there, and of types that lose something silently."""
+    for i, (column, target) in enumerate(zip(columns, targets, strict=True)):
+        check = spelling.text(target.kind, target.declared)
+        other = target.column and column.kind is not target.kind and (column.kind, target.kind) not in _ALIKE
+        if column.kind is Kind.BYTES and target.column and target.kind is not Kind.BYTES:
+            yield i, _refuse_bytes
+        elif check is not None and (other or staged_type(target.declared) in _LOSSY):
+            yield i, check
+
+
+_LOSSY = ("real", "time without time zone")
+_ALIKE = ((Kind.INTEGER, Kind.NUMERIC), (Kind.FLOAT, Kind.NUMERIC))
+"""From, to: what a server writes for the one, it reads as the same number for the other, or refuses."""
+
+
+def _refuse_bytes(_: str) -> NoReturn:
+    raise values.Unholdable("bytes in a column of another kind")
+
+
+def _cuts_blanks(target: Target) -> bool:
+    return target.declared.startswith("character varying(") and not target.declared.endswith("]")
+
+
+def foreign(columns: Sequence[Staged], targets: Sequence[Target], part: PartRows) -> list[int]:
+    """Columns of types of the server's own, where no server wrote the values: it must spell them as they are."""
+    return [
+        i
+        for i, (column, target) in enumerate(zip(columns, targets, strict=True))
+        if target.column and target.kind is Kind.OTHER and (part.encoding == "rows" or column.kind is not Kind.OTHER)
+    ]
+
+
+def texts(data: bytes, index: int) -> list[str | None]:
+    """The values of one column."""
+    found = (values.split_line(line)[index] for line in data.splitlines())
+    return [None if text is None else text.decode() for text in found]
 
 
 def check_refusal(code: str, place: str, columns: Sequence[Staged], targets: Sequence[Target]) -> None:
@@ -57,3 +150,16 @@ def check_refusal(code: str, place: str, columns: Sequence[Staged], targets: Seq
     why = _WHY.get(code, "a value that arrived: it is no {declared}")
     why = why.format(declared=target.declared if target else "text")
     refuse(why, row=int(found[1]) - 1, table=targets[0].table, target=target, code=code)
+
+
+def refuse_rounded(data: bytes, odd: str, target: Target) -> NoReturn:
+    """Raise RefusedRow for the row whose first value is ``odd``."""
+    number = next(i for i, line in enumerate(data.splitlines()) if line.partition(b"\t")[0] == odd.encode())
+    why = f"a value out of the range of its type {target.declared}, or with more digits than it keeps"
+    refuse(why, row=number, table=target.table, target=target, code="22003")
+
+
+def refuse_respelled(number: int, target: Target) -> NoReturn:
+    """Raise RefusedRow for a text that the server reads, and would write otherwise."""
+    why = f"a value that is not written as its type {target.declared} writes it"
+    refuse(why, row=number, table=target.table, target=target, code="22000")

@@ -324,9 +324,9 @@ class SQLite(Database):
             if part.encoding == "copy":
                 insert(_marks(columns), staging_rows.from_copy(part.data, columns, targets))
             elif wire.is_utf8(rows := wire.unpack_rows(part.data)):
-                insert(_marks(columns), rows)
+                insert(_marks(columns), staging_rows.checked(rows, columns, targets))
             else:
-                for marks, group in groupby(rows, key=_marks):
+                for marks, group in groupby(staging_rows.checked(rows, columns, targets), key=_marks):
                     insert(marks, map(_bindable, group))
 
     def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:

@@ -1,6 +1,7 @@
 """How SQLite describes a table, and what its triggers must be told of it."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 from cdc_sync.core.change import Column, Kind, Shape, Table, Unique
@@ -86,12 +87,30 @@ def _kind(declared: str) -> Kind:
     return next((kind for part, kind in _KINDS if part in lower), Kind.OTHER if not lower else Kind.NUMERIC)
 
 
-def is_numeric(declared: str) -> bool:
-    """Whether a column of this declaration turns text that looks like a number into one (datatype3.html, 3.1)."""
+class Affinity(StrEnum):
+    """What a column does to values (https://sqlite.org/datatype3.html, 3.4)."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+    BLOB = "blob"
+    REAL = "real"
+    NUMERIC = "numeric"
+
+
+_AFFINITIES = (
+    (Affinity.INTEGER, ("int",)),
+    (Affinity.TEXT, ("char", "clob", "text")),
+    (Affinity.BLOB, ("blob",)),
+    (Affinity.REAL, ("real", "floa", "doub")),
+)
+"""In the order of SQLite's own rules (datatype3.html, 3.1)."""
+
+
+def affinity(declared: str) -> Affinity:
     lower = declared.lower()
-    if "int" in lower:
-        return True
-    return bool(lower) and not any(part in lower for part in ("char", "clob", "text", "blob"))
+    if not lower:
+        return Affinity.BLOB
+    return next((found for found, parts in _AFFINITIES if any(part in lower for part in parts)), Affinity.NUMERIC)
 
 
 def check_names(shape: Shape) -> None:

@@ -37,7 +37,8 @@ def staging(make_side: Make, kind: str, declared: str) -> Iterator[Session]:
 
 def refused(session: Session, declared: str, kind: Kind, part: PartRows) -> RefusedRow:
     with pytest.raises(RefusedRow) as caught, session.attempt():
-        session.database.fill_staging(session, "cdc_sync_9_staging", COLUMNS, targets(declared, kind), part)
+        columns = (COLUMNS[0], Staged("v1", kind, "value"))
+        session.database.fill_staging(session, "cdc_sync_9_staging", columns, targets(declared, kind), part)
     error = caught.value
     assert not error.temporary
     assert "secret" not in f"{error} {error.hint}"
