@@ -47,10 +47,26 @@ def examine(database: Database, config: Config) -> list[Finding]:
         registry.check_name(session, config.node.name)
         now = wanted(session, config.tables)
         found = [*_node(session, config), *_captures(session, now), *_around(session, now)]
-        shapes, here = now.shapes, session.run("clock")[0][0]
+        found += _encoding(session, "database")
+        source = _Source(
+            shapes=now.shapes,
+            captured=[capture.name for capture in now.captures],
+            clock=session.run("clock")[0][0],
+            comparing=_comparing(session, now.shapes),
+        )
     for destination in config.destinations:
-        found += _destination(config, destination, shapes, [c.name for c in now.captures], here)
+        found += _destination(config, destination, source)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What a destination is held against."""
+
+    shapes: Shapes
+    captured: list[str]
+    clock: float
+    comparing: Mapping[tuple[str, str], tuple[str, str]]
 
 
 def _node(session: Session, config: Config) -> Iterator[Finding]:
@@ -147,28 +163,68 @@ def _clock(session: Session) -> Iterator[Finding]:
         yield Finding(subject="clock", message=message, mend="set the machine's clock")
 
 
-def _destination(
-    config: Config, destination: Destination, shapes: Shapes, captured: list[str], here: float
-) -> list[Finding]:
+def _encoding(session: Session, subject: str) -> Iterator[Finding]:
+    for (encoding,) in session.run("encoding"):
+        message = f"its encoding is {encoding}, which does not hold every character: texts may be refused"
+        yield Finding(subject=subject, message=message, mend="dump it, and restore it with encoding UTF8", urgent=False)
+
+
+def _comparing(session: Session, shapes: Shapes) -> dict[tuple[str, str], tuple[str, str]]:
+    """By table and key column: what it ignores when it compares texts, and what to type so that it ignores nothing."""
+    return {
+        (name, column): (ignores, mend)
+        for name, shape in shapes.items()
+        for column, ignores, mend in session.run("comparing", name=name)
+        if column in shape.key
+    }
+
+
+def _keys(source: _Source, session: Session, subject: str) -> Iterator[Finding]:
+    """Keys that are two on one side and one on the other."""
+    for (name, column), (there, mend) in _comparing(session, source.shapes).items():
+        here = source.comparing.get((name, column), ("", ""))[0]
+        what = f"key column {column!r} of table {name!r}"
+        if there in ("", here) or (here, there) in _STRICTER:
+            if here != there:
+                message = f"{what} tells keys apart that are one here: they differ only in {here}"
+                mend = "write keys at this node in one spelling, or have both sides compare alike"
+                yield Finding(subject=subject, message=message, mend=mend, urgent=False)
+            continue
+        message = (
+            f"{what} takes keys for one that are two here, where they differ only in {there}: one row of them stays"
+        )
+        yield Finding(subject=subject, message=message, mend=mend, urgent=there != _BLANKS)
+
+
+_BLANKS = "blanks at the end"
+"""No hand is needed: columns of fixed width are common, and texts that end in blanks are refused there."""
+
+_STRICTER = (("case", "the case of A to Z"),)
+"""What is ignored here, and less of it there."""
+
+
+def _destination(config: Config, destination: Destination, source: _Source) -> list[Finding]:
     subject = f"destination {destination.name}"
     try:
         with databases.connect(destination.url, config.folder) as target, target.begin(Mode.READ) as session:
-            return list(_target(session, subject, shapes, captured, here))
+            return list(_target(session, subject, source))
     except CdcSyncError as error:
         return [Finding(subject=subject, message=str(error), mend=error.hint)]
 
 
-def _target(session: Session, subject: str, shapes: Shapes, captured: list[str], here: float) -> Iterator[Finding]:
-    described = session.database.describe(session, sorted(shapes))
-    for name, shape in shapes.items():
+def _target(session: Session, subject: str, source: _Source) -> Iterator[Finding]:
+    described = session.database.describe(session, sorted(source.shapes))
+    for name, shape in source.shapes.items():
         try:
-            one = [name] if name in captured else []
+            one = [name] if name in source.captured else []
             plan.check_target({name: shape}, one, described, subject, session.database)
         except ConfigError as error:
             yield Finding(subject=subject, message=str(error), mend=error.hint)
-    tables = [sqlfiles.quote(described[n].schema, described[n].name) for n in captured if n in described]
+    yield from _keys(source, session, subject)
+    yield from _encoding(session, subject)
+    tables = [sqlfiles.quote(described[n].schema, described[n].name) for n in source.captured if n in described]
     yield from _rights(session, tables, _TARGET)
-    apart = session.run("clock")[0][0] - here
+    apart = session.run("clock")[0][0] - source.clock
     if abs(apart) > CLOCKS:
         where = "ahead of" if apart > 0 else "behind"
         message = f"its clock is {abs(apart):.0f} s {where} this node's"

@@ -212,7 +212,7 @@ LITE_TO_SERVER: Mapping[str, Iterable[tuple[object, str]]] = {
     "integer[]": [
         ("{1,2,NULL}", "{1,2,NULL}"),
         ("[0:1]={1,2}", "[0:1]={1,2}"),
-        ("{1_0}", OTHERWISE),
+        ("{1_0}", No("cannot hold")),
         ("{ 1 , 2 }", OTHERWISE),
         *((value, No("it is no integer[]")) for value in ("[1,2]", "{1,2", "1", "{x}")),
     ],
