@@ -349,64 +349,56 @@ class PostgreSQL(Database):
     ) -> None:
         if part.encoding == "copy":
             staging_rows.check_lines(part.data, columns, targets)
-        data = part.data if part.encoding == "copy" else staging_rows.as_copy(part.data, targets)
-        for i in staging_rows.foreign(columns, targets, part):
-            self._check_spelling(session, staging_rows.texts(data, i), targets[i])
-        conditions = [
-            (t, k) for c, t in zip(columns, targets, strict=True) if (k := staging_rows.kept(c.name, t.declared))
-        ]
+        lines = staging_rows.Lines(
+            columns=columns,
+            targets=targets,
+            data=part.data if part.encoding == "copy" else staging_rows.as_copy(part.data, targets),
+            encoding=session.driver.info.parameter_status("server_encoding") or "",
+        )
+        self._check_spelling(session, lines, staging_rows.foreign(columns, targets, part))
+        conditions = lines.conditions
         where = " where " + " and ".join(kept for _, kept in conditions) if conditions else ""
-        if self._copy(session, staging, columns, targets, data, where) < data.count(b"\n") and conditions:
-            self._explain_rounding(session, columns, targets, data, conditions)
+        if self._copy(session, staging, lines, where) < lines.data.count(b"\n") and conditions:
+            self._explain_rounding(session, lines)
 
-    def _copy(
-        self,
-        session: Session,
-        staging: str,
-        columns: Sequence[Staged],
-        targets: Sequence[Target],
-        data: bytes,
-        where: str,
-    ) -> int:
+    def _copy(self, session: Session, staging: str, lines: staging_rows.Lines, where: str) -> int:
         """Copy lines into a staging table; returns how many of them the condition let through."""
-        names = sqlfiles.columns(column.name for column in columns)
+        names = sqlfiles.columns(column.name for column in lines.columns)
         statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names, "where": where})
         try:
             with session.driver.cursor() as cursor:
                 with cursor.copy(statement) as copy:
-                    copy.write(data)
+                    copy.write(lines.data)
                 return int(cursor.rowcount)
         except psycopg.Error as error:
             translated = self._translated(error)
             if not (isinstance(translated, DatabaseError) and translated.temporary):
                 place = (error.diag.context or "").partition(staging)[2]
-                staging_rows.check_refusal(error.sqlstate or "", place, columns, targets)
+                staging_rows.check_refusal(error.sqlstate or "", place, lines)
             raise translated from None
 
-    def _explain_rounding(
-        self,
-        session: Session,
-        columns: Sequence[Staged],
-        targets: Sequence[Target],
-        data: bytes,
-        conditions: Sequence[tuple[Target, str]],
-    ) -> None:
+    def _explain_rounding(self, session: Session, lines: staging_rows.Lines) -> None:
         """Find a line that a condition kept out: the server counts them only."""
-        declared = [(column.name, target.declared) for column, target in zip(columns, targets, strict=True)]
+        declared = [(c.name, target.declared) for c, target in zip(lines.columns, lines.targets, strict=True)]
         odd = self.create_staging(session, "cdc_sync_odd", declared)
-        for target, kept in conditions:
-            if self._copy(session, odd.name, columns, targets, data, f" where not ({kept})"):
-                first = session.query(sa.select(odd.c[columns[0].name]).limit(1))[0][0]
-                staging_rows.refuse_rounded(data, str(first), target)
+        for target, kept in lines.conditions:
+            if self._copy(session, odd.name, lines, f" where not ({kept})"):
+                first = session.query(sa.select(odd.c[declared[0][0]]).limit(1))[0][0]
+                staging_rows.refuse_rounded(lines.data, str(first), target)
 
-    def _check_spelling(self, session: Session, texts: list[str | None], target: Target) -> None:
-        try:
-            with session.attempt():
-                found = session.run("values/respelled", {"type": target.declared}, texts=texts)
-        except DatabaseError:
-            return  # the copy itself will say which row it is
-        if found:
-            staging_rows.refuse_respelled(found[0][0] - 1, target)
+    def _check_spelling(self, session: Session, lines: staging_rows.Lines, foreign: Sequence[int]) -> None:
+        texts = staging_rows.texts(lines.data, foreign) if foreign else []
+        for target, column in zip((lines.targets[i] for i in foreign), texts, strict=True):
+            try:
+                with session.attempt():
+                    found = session.run("values/respelled", {"type": target.declared}, texts=column)
+            except DatabaseError:
+                return  # the copy itself will say which row it is
+            if found:
+                staging_rows.refuse_respelled(found[0][0] - 1, target)
+
+    def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:  # noqa: ARG002
+        return set(session.run("dangling"))
 
     def identity(self, session: Session) -> str:
         return str(session.run("identity")[0][0])

@@ -6,6 +6,7 @@ itself is asked while it copies (``kept``), the rest is asked of the text before
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from cdc_sync.core import spelling, values, wire
@@ -53,6 +54,22 @@ def kept(name: str, declared: str) -> str | None:
     if declared.startswith("interval"):
         return f"(cast({column} as text) = cast(cast({column} as {declared}) as text)) is not false"
     return f"({column} = cast({column} as {declared})) is not false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Lines of COPY text, where their values go, and the encoding of the server."""
+
+    columns: Sequence[Staged]
+    targets: Sequence[Target]
+    data: bytes
+    encoding: str
+
+    @property
+    def conditions(self) -> list[tuple[Target, str]]:
+        """For those columns that may change a value once it is staged: the condition under which they do not."""
+        pairs = zip(self.columns, self.targets, strict=True)
+        return [(target, condition) for c, target in pairs if (condition := kept(c.name, target.declared))]
 
 
 def as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
@@ -130,26 +147,40 @@ def foreign(columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
     ]
 
 
-def texts(data: bytes, index: int) -> list[str | None]:
-    """The values of one column."""
-    found = (values.split_line(line)[index] for line in data.splitlines())
-    return [None if text is None else text.decode() for text in found]
+def texts(data: bytes, indexes: Sequence[int]) -> list[list[str | None]]:
+    """The values of some columns."""
+    rows = [values.split_line(line) for line in data.splitlines()]
+    return [[None if (text := row[i]) is None else text.decode() for row in rows] for i in indexes]
 
 
-def check_refusal(code: str, place: str, columns: Sequence[Staged], targets: Sequence[Target]) -> None:
+def check_refusal(code: str, place: str, lines: Lines) -> None:
     """Raise RefusedRow where the server says which row it was: ``, line 3, column v2: "..."``.
 
     ``place`` is what its context says behind the staging table's name. The words are in the server's own language, so
     only the line's number and the column's name are looked for.
     """
-    names = "|".join(re.escape(column.name) for column in columns)
+    names = "|".join(re.escape(column.name) for column in lines.columns)
     found = re.match(rf"\D{{1,20}}(\d+)(?:\D{{1,20}}?\b({names})(?!\w))?", place)
     if found is None or code == _BAD_FORMAT or not (found[2] or code.startswith("22")):
         return
-    target = next((t for c, t in zip(columns, targets, strict=True) if c.name == found[2]), None)
+    row = int(found[1]) - 1
+    named = next((t for c, t in zip(lines.columns, lines.targets, strict=True) if c.name == found[2]), None)
+    target = named or _unwritable(row, lines)
     why = _WHY.get(code, "a value that arrived: it is no {declared}")
     why = why.format(declared=target.declared if target else "text")
-    refuse(why, row=int(found[1]) - 1, table=targets[0].table, target=target, code=code)
+    refuse(why, row=row, table=lines.targets[0].table, target=target, code=code)
+
+
+def _unwritable(row: int, lines: Lines) -> Target | None:
+    """The column whose text the server's encoding cannot hold; the server itself looks at whole lines."""
+    for text, target in zip(lines.data.splitlines()[row].split(b"\t"), lines.targets, strict=True):
+        try:
+            text.decode().encode(lines.encoding)
+        except UnicodeError:
+            return target
+        except LookupError:  # an encoding that only the server knows
+            return None
+    return None
 
 
 def refuse_rounded(data: bytes, odd: str, target: Target) -> NoReturn:

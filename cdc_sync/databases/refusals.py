@@ -5,7 +5,7 @@ from typing import NoReturn
 from cdc_sync.databases.base import Target
 from cdc_sync.errors import RefusedRow
 
-HINT = "correct the value at its source; the batch waits and nothing is lost"
+HINT = "correct the value at its source; the row waits, and nothing is lost"
 
 
 def refuse(why: str, *, row: int, table: str, target: Target | None, code: str = "") -> NoReturn:

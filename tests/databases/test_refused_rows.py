@@ -11,7 +11,7 @@ from cdc_sync.core.change import Kind
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Mode, Session, Target
-from cdc_sync.databases.postgresql_staging import check_refusal
+from cdc_sync.databases.postgresql_staging import Lines, check_refusal
 from cdc_sync.errors import RefusedRow
 from tests.conftest import Make
 
@@ -23,6 +23,9 @@ def targets(declared: str, kind: Kind) -> list[Target]:
         Target(table="reading", column="code", declared="text", kind=Kind.TEXT),
         Target(table="reading", column="value", declared=declared, kind=kind),
     ]
+
+
+INTEGERS = Lines(columns=COLUMNS, targets=targets("integer", Kind.INTEGER), data=b"", encoding="UTF8")
 
 
 @contextmanager
@@ -73,7 +76,7 @@ def test_bytes_that_are_no_text_name_their_row(make_side: Make) -> None:
     with staging(make_side, "postgresql", "text") as session:
         error = refused(session, "text", Kind.TEXT, PartRows(encoding="copy", data=data))
     assert error.row == 50_000
-    assert "table 'reading'" in str(error)
+    assert "column 'value' of table 'reading'" in str(error)
 
 
 def test_what_cannot_be_converted_for_postgresql_names_its_row(make_side: Make) -> None:
@@ -97,9 +100,17 @@ def test_what_cannot_be_converted_for_sqlite_names_its_row(make_side: Make) -> N
 )
 def test_a_server_may_speak_any_language(place: str) -> None:
     with pytest.raises(RefusedRow, match="'value'") as caught:
-        check_refusal("22P02", place, COLUMNS, targets("integer", Kind.INTEGER))
+        check_refusal("22P02", place, INTEGERS)
     assert caught.value.row == 11
 
 
+def test_a_character_that_the_servers_encoding_lacks_names_its_column() -> None:
+    data = "a\tfine\nb\tsecret €\n".encode()
+    lines = Lines(columns=COLUMNS, targets=targets("text", Kind.TEXT), data=data, encoding="LATIN1")
+    with pytest.raises(RefusedRow, match=r"'value'.*a character that the server cannot store") as caught:
+        check_refusal("22P05", ", line 2", lines)
+    assert (caught.value.row, "secret" in str(caught.value)) == (1, False)
+
+
 def test_lines_that_are_no_copy_text_are_nobodys_row() -> None:
-    check_refusal("22P04", ', line 2: "a"', COLUMNS, targets("integer", Kind.INTEGER))
+    check_refusal("22P04", ', line 2: "a"', INTEGERS)
