@@ -47,6 +47,7 @@ def main() -> None:
 
 
 main.add_command(repair_commands.resync)
+main.add_command(repair_commands.verify)
 
 
 @main.command("install-triggers")

@@ -92,7 +92,8 @@ def _seal(
     return header, sealed
 
 
-def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
+def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapping[str, int]]]:
+    """Who reads what waits, knowing all keys from before it; and how many changes of each operation wait, by table."""
     names = sorted(source.tracked)
     upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
     reader = Reader(source, upto)
@@ -103,6 +104,12 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
     for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
         reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
+    return reader, noted
+
+
+def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
+    reader, noted = prepare(session, source)
+    names = sorted(source.tracked)
     for i, name in enumerate(names):
         _keep_images(session, reader, name, noted[name], f"cdc_sync_images_{i}")
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}
@@ -111,7 +118,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
         shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
         sections=[Section(table=name, counts=counts[name]) for name in names if counts[name]],
         read=[name for name in names if noted[name]],
-        upto=upto,
+        upto=reader.upto,
     )
     if content.sections:
         _read_sections(session, reader, content, listen(content.shapes, content.sections))

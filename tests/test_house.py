@@ -29,6 +29,8 @@ LAYERS = [
         "status",
         "doctor",
         "resync",
+        "candidates",
+        "verify",
     },
     {"demo", "terminal", "repair_commands", "cli", "__main__"},
 ]

@@ -5,10 +5,12 @@ back in, whatever its type.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core.change import Column, Table
+from cdc_sync.core import wire
+from cdc_sync.core.change import Column, Kind, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases.base import Session, Target
@@ -21,12 +23,23 @@ def told_apart(table: Table, names: Sequence[str]) -> list[Column]:
     return [column for name in names for column in table.columns if column.name == name]
 
 
-def stage(session: Session, name: str, table: Table, names: Sequence[str], parts: Iterable[PartRows]) -> sa.TableClause:
-    """A temporary table of rows of these columns (``i0``...), typed like the table's own."""
+def stage(
+    session: Session,
+    name: str,
+    table: Table,
+    names: Sequence[str],
+    parts: Iterable[PartRows],
+    *,
+    numbered: bool = False,
+) -> sa.TableClause:
+    """A temporary table of rows of these columns (``i0``...), typed like the table's own; ``numbered`` adds ``n``."""
     columns = told_apart(table, names)
     staged = [Staged(f"i{i}", column.kind, column.name) for i, column in enumerate(columns)]
     targets = [Target(table=table.name, column=c.name, declared=c.declared, kind=c.kind) for c in columns]
-    definitions = [(s.name, c.declared) for s, c in zip(staged, columns, strict=True)]
+    if numbered:
+        staged.append(Staged("n", Kind.INTEGER))
+        targets.append(Target(table=table.name, column="", declared="bigint", kind=Kind.INTEGER))
+    definitions = [(s.name, t.declared) for s, t in zip(staged, targets, strict=True)]
     made = session.database.create_staging(session, name, definitions)
     for part in parts:
         session.database.fill_staging(session, name, staged, targets, part)
@@ -49,3 +62,18 @@ def beyond(
 def encoded(session: Session, query: sa.Select[*tuple[object, ...]]) -> bytes:
     """The one row of a query, as ``beyond`` takes it; empty where there is none."""
     return b"".join(chunk.data for chunk in session.database.read_rows(session, query))
+
+
+def split(part: PartRows) -> list[list[Any]]:
+    """A part's rows as lists of values, each as it was encoded."""
+    if part.encoding == "rows":
+        return wire.unpack_rows(part.data)
+    return [line.split(b"\t") for line in part.data.splitlines()]
+
+
+def join(encoding: wire.Encoding, rows: Sequence[Sequence[Any]]) -> PartRows:
+    """The opposite of ``split``; a number among the values is given as one."""
+    if encoding == "rows":
+        return PartRows(encoding=encoding, data=wire.pack_rows(rows))
+    lines = [b"\t".join(value if isinstance(value, bytes) else str(value).encode() for value in row) for row in rows]
+    return PartRows(encoding=encoding, data=b"".join(line + b"\n" for line in lines))

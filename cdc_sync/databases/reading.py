@@ -330,6 +330,13 @@ class Reader:
         there = kept.c.t0.is_not(None)
         return rows, [sa.case((there, kept.c[f"k{i}"]), else_=leaf) for i, leaf in enumerate(leaves)]
 
+    def departures(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """The natural keys, as they were before the batch, of rows that were deleted or changed theirs."""
+        change = self.stream(name, filtered=True).subquery("cdc_sync_gone")
+        rows, leaves = self._key_before(change, self._before(name, change), self.source.shapes[name])
+        gone = change.c[OWN[1]].in_([constant("D"), constant("K")])
+        return sa.select(*(leaf.label(f"k{i}") for i, leaf in enumerate(leaves))).select_from(rows).where(gone)
+
     def keep_origins(self, session: Session, name: str, target: tuple[str, ...], table: str) -> None:
         """Keep the keys from before the batch of parents that were deleted or changed their key in it.
 

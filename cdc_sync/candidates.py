@@ -1,0 +1,171 @@
+"""The first look of a verification: which rows of two sides may differ, in memory that does not grow with the table.
+
+Both sides are read in pages, each in a short transaction of its own, so that no writer waits. Each row becomes a digest
+of its natural key and one of its values; the digests are summed by bucket, in whatever order they come. Only rows of
+buckets whose sums differ are read again, and kept in files, group by group. A row that nobody changes meanwhile is read
+exactly once by each look, so no lasting difference is missed; rows that are changed may come out as candidates.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core import digest, wire
+from cdc_sync.core.change import Table
+from cdc_sync.core.digest import Canonical, Sums
+from cdc_sync.core.wire import PartRows
+from cdc_sync.databases import Database, Mode, comparing, pages
+from cdc_sync.databases.comparing import Compared
+from cdc_sync.ship import Progress
+
+PAGE = 10_000
+"""Rows read in one transaction."""
+
+GROUP = 20_000
+"""Rows of both sides that are compared in one go, in memory."""
+
+MOST = 200
+"""Groups at most: each is two files."""
+
+SPOOL = 64 * 1024
+"""Bytes of a group kept in memory before they go to a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row: digests of its natural key and of all that is compared, and how its own side finds it and calls it."""
+
+    key: bytes
+    digest: bytes
+    place: Sequence[Any]
+    leaves: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two databases: its tables, and the columns that tell rows apart in the one that is compared."""
+
+    database: Database
+    tables: Mapping[str, Table]
+    apart: tuple[str, ...]
+    visible: sa.ColumnElement[bool] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Candidates of both sides, all those of the same natural keys."""
+
+    here: list[Row]
+    there: list[Row]
+
+
+class Pages:
+    """All rows of one side's table, page by page."""
+
+    def __init__(self, side: Side, compared: Compared, source: Database, target: Database) -> None:
+        self.side, self.compared = side, compared
+        keys, rest = compared.typed(side.tables, side.database)
+        target_keys, target_rest = compared.typed(compared.there, target)
+        _, source_rest = compared.typed(compared.here, source)
+        self.keys = list(map(digest.canonical_key, keys, target_keys))
+        self.rest = list(map(digest.canonical, rest, source_rest, target_rest))
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        place: bytes | None = None
+        self.count, full = 0, True
+        while full:
+            rows = [self._row(values) for part in self._page(place) for values in pages.split(part)]
+            full = len(rows) == PAGE
+            if rows:
+                place = pages.join(self.side.database.encoding, [rows[-1].place]).data
+            self.count += len(rows)
+            yield rows
+
+    def _page(self, place: bytes | None) -> Iterator[PartRows]:
+        database, name = self.side.database, self.compared.name
+        with database.begin(Mode.READ) as session:
+            tables = {table: database.table(described) for table, described in self.side.tables.items()}
+            paths, query = comparing.rows(self.compared, tables, self.side.apart, self.side.visible)
+            after = pages.beyond(session, paths.live, self.side.tables[name], self.side.apart, place)
+            chunks = list(database.read_rows(session, query.where(after).limit(PAGE)))
+        return (PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks)
+
+    def _row(self, values: Sequence[Any]) -> Row:
+        apart, keys = len(self.side.apart), len(self.keys)
+        leaves = values[apart : apart + keys]
+        key = key_digest(self.keys, leaves)
+        rest = [convert(value) for convert, value in zip(self.rest, values[apart + keys :], strict=True)]
+        return Row(key=key, digest=digest.digest([key, *rest]), place=values[:apart], leaves=leaves)
+
+
+def key_digest(convert: Sequence[Canonical], leaves: Sequence[Any]) -> bytes:
+    return digest.digest([as_key(leaf) for as_key, leaf in zip(convert, leaves, strict=True)])
+
+
+def find(here: Pages, there: Pages, progress: Progress) -> Iterator[Group]:
+    """The rows of both sides that may differ."""
+    one, other = _summed(here, progress), _summed(there, progress)
+    groups = digest.groups(one, other, max(GROUP, (here.count + there.count) // MOST))
+    if groups:
+        yield from _candidates(here, there, groups)
+
+
+def _summed(side: Pages, progress: Progress) -> Sums:
+    sums = Sums()
+    for page in side:
+        for row in page:
+            sums.add(row.key, row.digest)
+        progress.applied(len(page))
+    return sums
+
+
+def _candidates(here: Pages, there: Pages, groups: Mapping[int, int]) -> Iterator[Group]:
+    with ExitStack() as stack:
+        spools = [_spooled(stack, side, groups) for side in (here, there)]
+        for number in range(max(groups.values()) + 1):
+            found = _differing(*(list(_unspooled(spool[number])) if number in spool else [] for spool in spools))
+            if found.here or found.there:
+                yield found
+
+
+def _spooled(stack: ExitStack, side: Pages, groups: Mapping[int, int]) -> dict[int, IO[bytes]]:
+    """The rows of one side that stand in buckets that differ, a file for each group."""
+    spools: dict[int, IO[bytes]] = {}
+    for page in side:
+        gathered: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in page:
+            if (group := groups.get(digest.bucket_of(row.key))) is not None:
+                gathered[group].append(row)
+        for group, rows in gathered.items():
+            if group not in spools:
+                file = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115
+                spools[group] = stack.enter_context(file)
+            data = wire.pack_rows([[row.key, row.digest, row.place, row.leaves] for row in rows])
+            spools[group].write(len(data).to_bytes(8) + data)
+    return spools
+
+
+def _unspooled(spool: IO[bytes]) -> Iterator[Row]:
+    spool.seek(0)
+    while size := spool.read(8):
+        for key, value, place, leaves in wire.unpack_rows(spool.read(int.from_bytes(size))):
+            yield Row(key=key, digest=value, place=place, leaves=leaves)
+
+
+def _differing(here: list[Row], there: list[Row]) -> Group:
+    """The rows under keys that do not stand for the same on both sides."""
+    sides: list[defaultdict[bytes, list[bytes]]] = [defaultdict(list), defaultdict(list)]
+    for digests, rows in zip(sides, (here, there), strict=True):
+        for row in rows:
+            digests[row.key].append(row.digest)
+
+    def differs(key: bytes) -> bool:
+        return sorted(sides[0].get(key, [])) != sorted(sides[1].get(key, []))
+
+    return Group(here=[row for row in here if differs(row.key)], there=[row for row in there if differs(row.key)])

@@ -1,0 +1,324 @@
+"""What a verification asks of both sides: rows with their natural keys, and whether a row stands as it should.
+
+The same joins name parents on either side, so references are compared by what they mean and not by their ids.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table
+from cdc_sync.core.digest import Typed
+from cdc_sync.core.keys import Plain, Through, owner, steps
+from cdc_sync.core.layout import Layout, layout
+from cdc_sync.databases.base import Database, Session, Target, constant
+from cdc_sync.databases.reading import NOTED, OWN, Source
+from cdc_sync.databases.sqlfiles import quote
+
+Expression = sa.ColumnElement[Any]
+LIVE = "cdc_sync_live"
+
+MISSING, DIFFERENT = "missing", "different"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What is compared of one table: the plain columns, and the references by their parents' keys.
+
+    Left out are columns that no apply brings up to date: a primary key that is each database's own, an identity that
+    takes no values, generated ones; and everything besides the key where no updates travel.
+    """
+
+    shapes: Shapes
+    name: str
+    here: Mapping[str, Table]
+    there: Mapping[str, Table]
+    updates: bool = True
+
+    @property
+    def shape(self) -> Shape:
+        return self.shapes[self.name]
+
+    @property
+    def locator(self) -> tuple[str, ...]:
+        """The target's columns that tell its rows apart."""
+        return self.there[self.name].told_apart_by(self.shape.key)
+
+    @property
+    def plain(self) -> list[str]:
+        return [c for c in self.shape.names if self.updates and self._travels(c) and owner(self.shape, c) is None]
+
+    def _travels(self, name: str) -> bool:
+        column = self.there[self.name].column(name)
+        own = name in self.locator or (column is not None and (column.always or column.generated))
+        return name not in self.shape.key and not own
+
+    @property
+    def references(self) -> list[Reference]:
+        """Those that the natural key does not run through."""
+        through = [step.reference for step in steps(self.shape) if isinstance(step, Through)]
+        return [r for r in self.shape.references if self.updates and r not in through]
+
+    def parts(self) -> list[tuple[str, int, int]]:
+        """Every table whose natural key is a part of this one's, with the leaves that are it; the table itself last."""
+        found: list[tuple[str, int, int]] = []
+        self._part(self.name, 0, found)
+        return found
+
+    def _part(self, name: str, start: int, found: list[tuple[str, int, int]]) -> int:
+        end = start
+        for step in steps(self.shapes[name]):
+            end = end + 1 if isinstance(step, Plain) else self._part(step.reference.table, end, found)
+        found.append((name, start, end))
+        return end
+
+    def typed(self, tables: Mapping[str, Table], database: Database) -> tuple[list[Typed], list[Typed]]:
+        """How the leaves of the key, and the other values, come from one side."""
+
+        def leaves(name: str) -> list[Column]:
+            return [_column(tables[table], column) for table, column in ends(self.shapes, name)]
+
+        rest = [_column(tables[self.name], c) for c in self.plain]
+        for reference in self.references:
+            rest += [_EMPTY, *leaves(reference.table)]
+        key = [_typed(column, database) for column in leaves(self.name)]
+        return key, [_typed(column, database) for column in rest]
+
+
+_EMPTY = Column(name="", kind=Kind.INTEGER, declared="integer")
+"""Whether a reference is null."""
+
+
+def ends(shapes: Shapes, name: str) -> list[tuple[str, str]]:
+    """The tables and columns at the ends of a natural key, leaf by leaf."""
+    found: list[tuple[str, str]] = []
+    for step in steps(shapes[name]):
+        found += [(name, step.column)] if isinstance(step, Plain) else ends(shapes, step.reference.table)
+    return found
+
+
+def _column(table: Table, name: str) -> Column:
+    return next(column for column in table.columns if column.name == name)
+
+
+def _typed(column: Column, database: Database) -> Typed:
+    return Typed(encoding=database.encoding, kind=column.kind, declared=column.declared)
+
+
+class Paths:
+    """A table joined with the parents that its references lead to; ``met`` are all of them, with their tables."""
+
+    def __init__(self, shapes: Shapes, tables: Mapping[str, sa.TableClause], name: str) -> None:
+        self.shapes, self.tables, self.name = shapes, tables, name
+        self.live: sa.FromClause = tables[name].alias(LIVE)
+        self.rows: sa.FromClause = self.live
+        self.met: list[tuple[str, sa.FromClause]] = [(name, self.live)]
+
+    def key(self) -> list[Expression]:
+        """The leaves of the row's natural key."""
+        return self._key(self.name, self.live)
+
+    def _key(self, name: str, row: sa.FromClause) -> list[Expression]:
+        leaves: list[Expression] = []
+        for step in steps(self.shapes[name]):
+            leaves += [row.c[step.column]] if isinstance(step, Plain) else self.follow(row, step.reference)
+        return leaves
+
+    def follow(self, row: sa.FromClause, reference: Reference) -> list[Expression]:
+        """The leaves of the key of the parent that a row refers to."""
+        parent = self.tables[reference.table].alias()
+        pairs = zip(reference.columns, reference.target, strict=True)
+        self.rows = self.rows.outerjoin(parent, sa.and_(*(parent.c[t] == row.c[c] for c, t in pairs)))
+        self.met.append((reference.table, parent))
+        return self._key(reference.table, parent)
+
+
+def rows(
+    compared: Compared,
+    tables: Mapping[str, sa.TableClause],
+    apart: Sequence[str],
+    visible: sa.ColumnElement[bool] | None,
+) -> tuple[Paths, sa.Select[*tuple[Any, ...]]]:
+    """A side's rows: what tells them apart, the leaves of the key, then the other values; in order of the first."""
+    paths = Paths(compared.shapes, tables, compared.name)
+    live = paths.live
+    columns: list[Expression] = [*(live.c[c] for c in apart), *paths.key(), *(live.c[c] for c in compared.plain)]
+    for reference in compared.references:
+        empty = sa.or_(*(live.c[c].is_(None) for c in reference.columns))
+        columns += [sa.case((empty, constant(1)), else_=constant(0)), *paths.follow(live, reference)]
+    labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
+    query = sa.select(*labelled).select_from(paths.rows).order_by(*(live.c[c] for c in apart))
+    return paths, query if visible is None else query.where(visible)
+
+
+# --- the second look, at this node
+
+
+def keep_pending(session: Session, source: Source, upto: Mapping[str, int]) -> dict[str, sa.TableClause]:
+    """Temporary tables of the rows of each table that changes tell of which are not sealed.
+
+    ``noted`` is 1 where it is a note that says so, which changes nothing (``databases.notes``).
+    """
+    found: dict[str, sa.TableClause] = {}
+    for i, name in enumerate(sorted(source.tracked)):
+        change, old = source.change(name), source.old(name)
+        unsealed = session.database.unsealed(change, source.tracked[name].change, upto[name])
+        noted = sa.case((change.c[OWN[1]] == constant(NOTED), constant(1)), else_=constant(0)).label("noted")
+        identity = source.shapes[name].identity
+        sides = [[change.c[c] for c in identity], [change.c[old[c]] for c in identity]]
+        queries = [
+            sa.select(*(c.label(f"i{n}") for n, c in enumerate(side)), noted).where(
+                unsealed, *(c.is_not(None) for c in side)
+            )
+            for side in sides
+        ]
+        table = f"cdc_sync_pending_{i}"
+        session.database.keep(session, table, sa.select(sa.union(*queries).subquery("cdc_sync_pending")))
+        found[name] = sa.table(table, *(sa.column(f"i{n}") for n in range(len(identity))), sa.column("noted"))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Rows of this node as a batch would hold them now, and the numbers of others that are pending, or a parent is."""
+
+    settled: sa.Select[*tuple[Any, ...]]
+    pending: sa.Select[*tuple[Any, ...]]
+
+
+def standing(
+    compared: Compared, source: Source, wanted: sa.TableClause, pending: Mapping[str, sa.TableClause]
+) -> Standing:
+    """What this node says of the rows that ``wanted`` names (``i0``..., and their number ``n``)."""
+    paths = Paths(source.shapes, source.tables, compared.name)
+    live = paths.live
+    parents = [leaf for reference in compared.shape.references for leaf in paths.follow(live, reference)]
+    named = sa.and_(*(live.c[c] == wanted.c[f"i{i}"] for i, c in enumerate(compared.shape.identity)))
+    rows = paths.rows.join(wanted, named)
+    waits = [
+        _among(pending[name], [row.c[c] for c in source.shapes[name].identity], noted=row is live)
+        for name, row in paths.met
+        if name in pending
+    ]
+    waiting = sa.case((sa.or_(sa.false(), *waits), constant(1)), else_=constant(0))
+    visible = source.passes(compared.name, live_column)
+    shown = sa.true() if visible is None else visible
+    columns = [wanted.c.n, constant("U"), constant(""), *(live.c[c] for c in compared.shape.names), *parents]
+    labelled = [column.label(f"c{i}") for i, column in enumerate(columns)]
+    return Standing(
+        settled=sa.select(*labelled).select_from(rows).where(shown, waiting == constant(0)),
+        pending=sa.select(wanted.c.n).select_from(rows).where(shown, waiting == constant(1)),
+    )
+
+
+def _among(pending: sa.TableClause, identity: Sequence[Expression], *, noted: bool) -> sa.ColumnElement[bool]:
+    """Whether a row is pending; a note about a parent changes nothing that its children say."""
+    rows = sa.select(*(pending.c[f"i{n}"] for n in range(len(identity))))
+    return sa.tuple_(*identity).in_(rows if noted else rows.where(pending.c.noted == constant(0)))
+
+
+def live_column(name: str) -> str:
+    """The quoted text for a column of the row that is looked at."""
+    return f"{LIVE}.{quote(name)}"
+
+
+# --- the second look, at the target
+
+
+class Judge:
+    """Rows as they should be, staged at the target as an apply does it, beside the rows that stand there."""
+
+    def __init__(self, session: Session, compared: Compared, name: str) -> None:
+        self.database, self.compared = session.database, compared
+        self.tables = {table: session.database.table(compared.there[table]) for table in compared.shapes}
+        self.layout: Layout = layout(compared.shapes, compared.name, keyed=False)
+        self.targets = list(self._targets())
+        numbers = {"seq": "bigint"}
+        columns = [
+            (column.name, numbers.get(column.name, target.declared))
+            for column, target in zip(self.layout.columns, self.targets, strict=True)
+        ]
+        self.staging = session.database.create_staging(session, name, columns)
+        self.rows, self.live = self._met()
+
+    def _targets(self) -> Iterator[Target]:
+        """For each staged column, the column that it is typed like."""
+        compared = self.compared
+        for head in self.layout.columns[:3]:
+            yield Target(table=compared.name, column="", declared="text", kind=head.kind)
+        for staged in self.layout.values:
+            yield _target(compared.there[compared.name], staged.column)
+        for reference, leaves in zip(compared.shape.references, self.layout.parents, strict=True):
+            for (table, column), _ in zip(ends(compared.shapes, reference.table), leaves, strict=True):
+                yield _target(compared.there[table], column)
+
+    def _met(self) -> tuple[sa.FromClause, sa.FromClause]:
+        """The staged rows with the parents that they name, and the row that stands at their key."""
+        rows: sa.FromClause = self.staging
+        self.parents: dict[Reference, sa.FromClause] = {}
+        for reference, leaves in zip(self.compared.shape.references, self.layout.parents, strict=True):
+            values = iter([self.staging.c[leaf.name] for leaf in leaves])
+            rows, self.parents[reference] = self._find(rows, reference.table, values)
+        live = self.tables[self.compared.name].alias(LIVE)
+        same = [live.c[column] == self._should(column) for column in self.compared.shape.key]
+        return rows.outerjoin(live, sa.and_(*same)), live
+
+    def _find(
+        self, rows: sa.FromClause, name: str, leaves: Iterator[Expression]
+    ) -> tuple[sa.FromClause, sa.FromClause]:
+        found = self.tables[name].alias()
+        conditions = []
+        for step in steps(self.compared.shapes[name]):
+            if isinstance(step, Plain):
+                conditions.append(found.c[step.column] == next(leaves))
+            else:
+                rows, parent = self._find(rows, step.reference.table, leaves)
+                pairs = zip(step.reference.columns, step.reference.target, strict=True)
+                conditions += [found.c[column] == parent.c[target] for column, target in pairs]
+        return rows.outerjoin(found, sa.and_(*conditions)), found
+
+    def _should(self, column: str) -> Expression:
+        """What the target's column is to hold."""
+        staged: Expression = self.staging.c[self.layout.value(column)]
+        reference = owner(self.compared.shape, column)
+        if reference is None:
+            return staged
+        parent = self.parents[reference].c[reference.target[reference.columns.index(column)]]
+        return sa.case((self._empty(reference), staged), else_=parent)
+
+    def _empty(self, reference: Reference) -> sa.ColumnElement[bool]:
+        return sa.or_(*(self.staging.c[self.layout.value(column)].is_(None) for column in reference.columns))
+
+    def verdicts(self) -> sa.Select[*tuple[Any, ...]]:
+        """The numbers of the staged rows that do not stand as they should, each with the reason."""
+        apart = self.database.apart
+        missing = self.live.c[self.compared.locator[0]].is_(None)
+        differs = [apart(self._should(c)).is_distinct_from(apart(self.live.c[c])) for c in self.compared.plain]
+        for reference in self.compared.references:
+            gone = self.parents[reference].c[reference.target[0]].is_(None)
+            differs.append(sa.and_(sa.not_(self._empty(reference)), gone))
+            differs += [
+                self._should(c).is_distinct_from(self.live.c[c])
+                for c in reference.columns
+                if owner(self.compared.shape, c) == reference
+            ]
+        verdict = sa.case((missing, constant(MISSING)), else_=constant(DIFFERENT))
+        return sa.select(self.staging.c.seq, verdict).select_from(self.rows).where(sa.or_(missing, *differs))
+
+    def strangers(self, wanted: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
+        """The numbers of those rows of the target (``i0``..., ``n``) that stand there and belong to no staged row."""
+        locator = self.compared.locator
+        ours = sa.select(*(self.live.c[c].label(f"l{i}") for i, c in enumerate(locator))).select_from(self.rows)
+        known = ours.where(self.live.c[locator[0]].is_not(None)).subquery("cdc_sync_ours")
+        there = self.tables[self.compared.name].alias("cdc_sync_there")
+        here = [wanted.c[f"i{i}"] for i in range(len(locator))]
+        rows = wanted.join(there, sa.and_(*(there.c[c] == w for c, w in zip(locator, here, strict=True))))
+        same = sa.and_(*(known.c[f"l{i}"] == there.c[c] for i, c in enumerate(locator)))
+        return sa.select(wanted.c.n).select_from(rows.outerjoin(known, same)).where(known.c.l0.is_(None))
+
+
+def _target(table: Table, column: str) -> Target:
+    found = _column(table, column)
+    return Target(table=table.name, column=column, declared=found.declared, kind=found.kind)
