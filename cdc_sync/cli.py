@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from cdc_sync import __version__, capture, config, databases, follow, repair_commands, ship
+from cdc_sync import __version__, capture, config, databases, follow, letter_commands, repair_commands, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
-from cdc_sync.errors import CdcSyncError, Deferred
+from cdc_sync.errors import CdcSyncError, Deferred, counted
 from cdc_sync.terminal import config_option, progress
 
 
@@ -46,6 +46,7 @@ def main() -> None:
     """
 
 
+main.add_command(letter_commands.dead_letters)
 main.add_command(repair_commands.resync)
 main.add_command(repair_commands.verify)
 
@@ -159,7 +160,8 @@ def _name(what: str, tables: list[str]) -> None:
 @main.command()
 @config_option
 @click.option("--once", is_flag=True, help="Send and apply everything that waits, then end.")
-def replicate(config_path: Path, *, once: bool) -> None:
+@click.pass_context
+def replicate(context: click.Context, config_path: Path, *, once: bool) -> None:
     """Seal changes into batches, send them to every destination and apply them there.
 
     Without --once it runs until SIGTERM or Ctrl-C, and ends after the batch in hand.
@@ -170,6 +172,11 @@ def replicate(config_path: Path, *, once: bool) -> None:
             delivered = ship.drain(settings, bar or ship.Progress())
         for item in delivered:
             click.echo(f"{item.destination}: applied up to batch {item.receipt.applied}")
+            for state, count in item.waiting.items():
+                click.echo(f"  {counted(count, 'row')} put aside there: {state}")
+        if any(item.waiting for item in delivered):
+            click.echo("hint: cdc-sync dead-letters list --at DESTINATION says why", err=True)
+            context.exit(Deferred.exit_code)
         return
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     ship.run(settings, ship.Progress(), _stop_on_signals(), _complain)
@@ -210,7 +217,8 @@ def _print_status(report: node_status.Status) -> None:
             f"{destination.waiting_changes} changes in {destination.waiting_batches} batches wait"
         )
     for origin in report.origins:
-        click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}")
+        aside = "".join(f", {counted(count, 'row')} {state}" for state, count in sorted(origin.aside.items()))
+        click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}{aside}")
 
 
 @main.command("demo")

@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cdc_sync import apply, receive
@@ -28,6 +28,7 @@ class DatabaseInbox:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.fresh = True
         receive.prepare(database)
 
     def close(self) -> None:
@@ -42,6 +43,16 @@ class DatabaseInbox:
     def apply_next(self, origin: str, epoch: str) -> int | None:
         applied = apply.apply_next(self.database, origin, epoch)
         return None if applied is None else applied.rows
+
+    def revive(self) -> None:
+        """Try again what waits: at first everything, and then what new batches may have brought the parents of."""
+        apply.revive(self.database, all_waiting=self.fresh)
+        self.fresh = False
+
+    def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
+        with self.database.begin(Mode.READ) as session:
+            rows = session.run("letters_waiting", origin=origin, epoch=epoch)
+        return dict(rows)
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
         """The batch after this position, which arrives while it is read, where the database can take it so."""
@@ -95,6 +106,7 @@ class Stream:
         except CdcSyncError as error:
             log.debug("a batch did not stream to %s: %s", self._database, error)
             return False
+        apply.revive(self._database)
         return True
 
     def _put(self, item: _Arriving) -> None:
@@ -121,6 +133,7 @@ class Stream:
             with self._database.begin(Mode.WRITE) as session:
                 if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
                     raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
+                apply.check_free(session, self._after.origin, self._after.epoch, {s.table for s in sections})
                 with apply.writing(session):
                     batch = apply.Batch(session, shapes, sections)
                     while isinstance(item := self._next(), tuple):

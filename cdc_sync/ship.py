@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,10 +43,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """How one destination stands after a round."""
+    """How one destination stands after a round: its receipt, and how many rows were put aside there, by state."""
 
     destination: str
     receipt: Position
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 class Replicator:
@@ -118,7 +119,9 @@ class Replicator:
             if destination.name in self.delivered and receipts.get(destination.name) == sealed:
                 continue
             try:
-                delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
+                receipt = self._deliver(destination)
+                waiting = self._road(destination).waiting(self.config.node.name, self.epoch)
+                delivered.append(Delivered(destination=destination.name, receipt=receipt, waiting=waiting))
                 self.delivered.add(destination.name)
             except CdcSyncError as error:
                 self._leave(destination)
@@ -172,7 +175,8 @@ class Replicator:
             receipt = self._keep(name, self._at(header.number, header.number, sealed.digest))
             self.progress.applied(header.rows)
             self.delivered.add(name)
-            yield Delivered(destination=name, receipt=receipt)
+            waiting = self.roads[name].waiting(self.config.node.name, self.epoch)
+            yield Delivered(destination=name, receipt=receipt, waiting=waiting)
 
     def _at(self, stored: int = 0, applied: int = 0, digest: bytes = b"") -> Position:
         """A position of this node's own chain."""

@@ -1,6 +1,6 @@
 """What a node holds at this moment: changes not sealed, batches not delivered, batches not applied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cdc_sync import registry
@@ -32,12 +32,13 @@ class DestinationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginStatus:
-    """How far another node's batches have come here."""
+    """How far another node's batches have come here, and how many of its rows are put aside, by what they wait for."""
 
     origin: str
     epoch: str
     stored: int
     applied: int
+    aside: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ class Status:
 
     @property
     def waiting(self) -> bool:
-        """Whether batches of another node are stored here that could not be applied."""
-        return any(origin.stored > origin.applied for origin in self.origins)
+        """Whether batches of another node are stored here, or rows put aside, that could not be applied."""
+        return any(origin.stored > origin.applied or origin.aside for origin in self.origins)
 
 
 def status(database: Database, config: Config) -> Status:
@@ -69,7 +70,13 @@ def status(database: Database, config: Config) -> Status:
             tables=tuple(_tables(session)),
             destinations=tuple(_destination(session, d.name) for d in config.destinations),
             origins=tuple(
-                OriginStatus(origin=origin, epoch=epoch, stored=stored, applied=applied)
+                OriginStatus(
+                    origin=origin,
+                    epoch=epoch,
+                    stored=stored,
+                    applied=applied,
+                    aside=dict(session.run("letters_waiting", origin=origin, epoch=epoch)),
+                )
                 for origin, epoch, stored, applied, _ in session.run("positions")
             ),
         )

@@ -18,7 +18,9 @@ import sqlalchemy as sa
 from cdc_sync import capture, databases, ship
 from cdc_sync import config as configuration
 from cdc_sync import status as node_status
+from cdc_sync.apply import letterbox
 from cdc_sync.config import Config
+from cdc_sync.core.letters import Letter
 
 Row = tuple[Any, ...]
 _PRIMARY_KEY = {
@@ -142,6 +144,12 @@ def install(config: Config, *, include_existing: bool = False) -> None:
 def replicate(config: Config) -> list[ship.Delivered]:
     """What ``cdc-sync replicate --once`` does."""
     return ship.drain(config, ship.Progress())
+
+
+def letters(side: Side) -> list[Letter]:
+    """What is put aside in a database, the oldest first."""
+    with databases.connect(side.url) as database, database.begin(databases.Mode.READ) as session:
+        return letterbox.read(session.run("letters"))
 
 
 def status(config: Config) -> node_status.Status:

@@ -1,64 +1,32 @@
-"""The fifth room: stored batches become rows of the server's tables, each in one transaction with its position."""
+"""The fifth room: stored batches become rows of the server's tables, each in one transaction with its position.
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+A batch is written as a whole where that can be done. Where a row of it cannot be written, the others are: it is put
+aside as a letter, with all that is said of it, and tried again when its parent arrives, when it changes again, or when
+a person asks for it. The position moves on, and nothing else waits.
+"""
 
 from cdc_sync.apply.batch import Batch
-from cdc_sync.core import wire
-from cdc_sync.core.wire import Header, Part, PartRows
-from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.errors import RejectedBatch
-from cdc_sync.receive import locked_position
+from cdc_sync.apply.parts import apply_in_parts, retry, revive
+from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, writing
+from cdc_sync.databases import Database
+from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch, SchemaMismatch
 
-__all__ = ["Applied", "Batch", "apply_next", "finish", "writing"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What an application did: the batch's number, and how many changes it held."""
-
-    number: int
-    rows: int
+__all__ = ["Applied", "Batch", "apply_next", "check_free", "finish", "retry", "revive", "writing"]
 
 
 def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
-    """Apply the origin's next stored batch, whole or not at all; None where everything is applied.
+    """Apply the origin's next stored batch; None where everything is applied.
 
-    Raises Deferred where a row's parent has not arrived, DatabaseError where the target refuses a row.
+    Raises SchemaMismatch where the target lacks a table or a column, and DatabaseError for what may pass: then nothing
+    of the batch is applied. Anything else is put aside row by row, and told by ``Applied``.
     """
-    with database.begin(Mode.WRITE) as session:
-        here = locked_position(session, origin, epoch)
-        if here.applied >= here.stored:
-            return None
-        place = {"origin": origin, "epoch": epoch, "number": here.applied + 1}
-        header = wire.decode_header(bytes(session.run("inbox_header", **place)[0][0]))
-        with writing(session):
-            batch = Batch(session, header.shapes, header.sections)
-            for number, part in enumerate(header.parts):
-                batch.load(part.table, _unpacked(session, place, number, part))
-            batch.write()
-        finish(session, header)
-        return Applied(number=header.number, rows=header.rows)
-
-
-def _unpacked(session: Session, place: Mapping[str, object], number: int, part: Part) -> PartRows:
-    rows = session.run("inbox_part", **place, part=number)
-    if not rows:
-        raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
-    return PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
-
-
-@contextmanager
-def writing(session: Session) -> Iterator[None]:
-    """Within the block, a batch may be written: what is written is not captured again."""
-    session.run("prepare_apply")
-    with session.database.muted(session):
-        yield
-
-
-def finish(session: Session, header: Header) -> None:
-    """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
-    place = {"origin": header.node, "epoch": header.epoch}
-    session.run("inbox_done", **place, number=header.number)
-    session.run("position_applied", **place, applied=header.number)
+    try:
+        return apply_whole(database, origin, epoch)
+    except (SchemaMismatch, RejectedBatch):
+        raise
+    except DatabaseError as error:
+        if error.temporary:
+            raise
+    except CdcSyncError:
+        pass
+    return apply_in_parts(database, origin, epoch)

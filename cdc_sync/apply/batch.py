@@ -25,9 +25,13 @@ class Batch:
         ordered = sorted(sections, key=lambda section: self.stage.order.index(section.table))
         self.work = {section.table: Work(self.stage, section, f"{scratch}{i}_") for i, section in enumerate(ordered)}
 
-    def load(self, table: str, rows: PartRows) -> None:
-        """Stage a part's rows; each table's come in the order of its parts."""
-        self.work[table].load(rows)
+    def load(self, table: str, rows: PartRows, *, keyed: bool | None = None) -> None:
+        """Stage a part's rows; each table's come in the order of its parts.
+
+        ``keyed`` is said of rows from another section (see ``Section.keyed``).
+        """
+        work = self.work[table]
+        work.load(rows, keyed=work.section.keyed if keyed is None else keyed)
 
     def write(self) -> None:
         """Find what is deleted or renamed while all old keys hold; then write parents first, delete children first."""

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,6 +18,30 @@ from cdc_sync.databases.writing import Writer, staged_like
 from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, SchemaMismatch, counted
 
 log = logging.getLogger("cdc_sync")
+
+
+class Orphan(NamedTuple):
+    """A staged change whose parent has not arrived."""
+
+    table: str
+    seq: int
+    parent: str
+
+
+class Missing(Deferred):
+    """Rows whose parents have not arrived."""
+
+    def __init__(self, rows: Sequence[Orphan]) -> None:
+        table, parent = rows[0].table, rows[0].parent
+        super().__init__(
+            f"table {table!r}: parents of {counted(len(rows), 'row')} in table {parent!r} have not arrived",
+            hint="they wait, and are applied once the parents are there",
+        )
+        self.rows = rows
+
+
+class Conflict(CdcSyncError):
+    """Two versions of a row, or two rows at one place, of which one must be chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +96,27 @@ class Work:
 
     # --- the steps
 
-    def load(self, rows: PartRows) -> None:
-        self.session.database.fill_staging(
-            self.session, self.writer.staging.name, self.layout.columns, self.targets, rows
+    def load(self, rows: PartRows, *, keyed: bool) -> None:
+        """Stage rows; ``keyed`` says how they are laid out, which may be less than is staged here."""
+        columns = layout(self.stage.shapes, self.section.table, keyed=keyed).columns
+        staging, places = (
+            self.writer.staging.name,
+            {c.name: t for c, t in zip(self.layout.columns, self.targets, strict=True)},
         )
+        self.session.database.fill_staging(self.session, staging, columns, [places[c.name] for c in columns], rows)
+
+    def recount(self) -> None:
+        """Count what is staged, where nobody said it."""
+        staging = self.writer.staging
+        counted = self.session.query(sa.select(staging.c.op, sa.func.count()).group_by(staging.c.op))
+        self.section = replace(self.section, counts=dict(counted))
 
     def settle(self) -> None:
         """Keep the fate of those that lived before, the last image of those that live on."""
         if self.section.keyed:
             name = self.writer.staging.name
             self.session.run("index_staging", {"name": name, "index": f"{name}_seq"})
-        if self.section.counts.get("K") and self.session.query(self.writer.moves())[0][0]:
-            self._chain()
+        self.chain()
         if self.section.keyed:
             self._keep(self.writer.fate, self.writer.keep_fates())
         only_inserts = set(self.section.counts) == {"I"}
@@ -152,14 +185,13 @@ class Work:
     def _update(self) -> sa.Update:
         return self.writer.update(respell=set(self.section.counts) != {"U"})
 
-    def _count(self, query: sa.Select[*tuple[Any, ...]]) -> int:
-        count: int = self.session.query(query)[0][0]
-        return count
-
     def _keep(self, table: sa.TableClause, query: sa.Select[*tuple[Any, ...]]) -> None:
         self.session.database.keep(self.session, table.name, query)
 
-    def _chain(self) -> None:
+    def chain(self) -> None:
+        """Number the changes of rows that moved, so that those of one row are known from those of another."""
+        if not (self.section.counts.get("K") and self.session.query(self.writer.moves())[0][0]):
+            return
         width = len(self.layout.was)
         events = (
             net.Event(
@@ -196,10 +228,10 @@ class Work:
         self._keep(self.writer.way, self.writer.keep_way())
         count, strangers = self.session.query(self.writer.in_the_way())[0]
         if strangers:
-            raise CdcSyncError(
+            raise Conflict(
                 f"conflict update_exists in table {self.section.table!r}: "
                 "a row was given a key under which the target has another row already",
-                hint="give one of the two rows another key; the batch waits and nothing is lost",
+                hint="give one of the two rows another key; the row waits, and nothing is lost",
             )
         if count:
             self._clear_the_way()
@@ -242,16 +274,15 @@ class Work:
         if self.session.query(self.writer.in_the_way())[0][0]:
             raise CdcSyncError(
                 f"table {self.section.table!r}: two rows change places, and no value is free to move one aside",
-                hint="do it at the target by hand, or through a third key in two rounds of replicate; the batch waits",
+                hint="do it at the target by hand, or through a third key in two rounds of replicate; the rows wait",
             )
 
     def _explain_missing(self) -> None:
-        orphans = self._count(self.writer.orphans())
+        orphans = self.session.query(self.writer.orphans())
         if orphans:
-            raise Deferred(
-                f"table {self.section.table!r}: parents of {counted(orphans, 'row')} have not arrived",
-                hint="their batch waits and is applied once the parents are there",
-            )
+            references = self._shape.references
+            rows = [Orphan(self.section.table, seq, references[lacks].table) for seq, lacks in orphans]
+            raise Missing(rows)
         raise CdcSyncError(
             f"table {self.section.table!r}: not every row could be matched by its natural key",
             hint="check that the key is unique at the source",

@@ -125,7 +125,7 @@ class Writer:
 
     def _lives(self) -> sa.Select[*tuple[Any, ...]]:
         """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""
-        row = self._row_columns(self.staging)
+        row = self.row_columns(self.staging)
         deaths = sa.func.sum(sa.case((self.staging.c.op == constant("D"), constant(1)), else_=constant(0)))
         life = deaths.over(partition_by=row, order_by=self.staging.c.seq, rows=(None, -1))
         return sa.select(
@@ -135,14 +135,14 @@ class Writer:
             sa.func.coalesce(life, constant(0)).label("life"),
         )
 
-    def _row_columns(self, staging: sa.FromClause) -> list[Expression]:
+    def row_columns(self, staging: sa.FromClause) -> list[Expression]:
         if self.chained:
             return [staging.c.chain]
         return [staging.c[self.layout.value(column)] for column in self.shapes[self.name].identity]
 
     def repeated(self) -> sa.Select[*tuple[Any, ...]]:
         """One row if any row of the table changed more than once."""
-        row = self._row_columns(self.staging)
+        row = self.row_columns(self.staging)
         return sa.select(constant(1)).select_from(self.staging).group_by(*row).having(sa.func.count() > 1).limit(1)
 
     def drop_superseded(self) -> sa.Delete:
@@ -151,7 +151,7 @@ class Writer:
         One condition, without ``or``: SQLite reads the subquery when it first needs it, and would have deleted by then.
         """
         images = self.staging.alias()
-        row = self._row_columns(images)
+        row = self.row_columns(images)
         nameless = sa.case((sa.or_(*(column.is_(None) for column in row)), images.c.seq))
         last = sa.func.max(images.c.seq)
         living = sa.func.max(sa.case((images.c.op != constant("D"), images.c.seq)))
@@ -186,8 +186,8 @@ class Writer:
     def resolved(self) -> sa.Subquery:
         """The staged rows with every column as the target needs it (``c0``...).
 
-        ``whole``: all parents are there; ``ready``: those without which the row cannot be inserted; ``named``: those
-        that the row's key runs through.
+        ``whole``: all parents are there (``lacks``: the number of the first reference whose parent is not);
+        ``ready``: those without which the row cannot be inserted; ``named``: those that the row's key runs through.
         """
         shape, staged = self.shapes[self.name], self.staging
         rows: sa.FromClause = staged
@@ -203,6 +203,7 @@ class Writer:
             _flag(list(there.values())).label("whole"),
             _flag([flag for reference, flag in there.items() if not self._can_wait(reference)]).label("ready"),
             _flag([flag for r, flag in there.items() if not set(r.columns).isdisjoint(shape.key)]).label("named"),
+            _first_lacking(list(there.values())).label("lacks"),
         ]
         return sa.select(staged.c.seq, *columns, *flags).select_from(rows).subquery("resolved")
 
@@ -351,9 +352,9 @@ class Writer:
         return sa.tuple_(*(self.target.c[column] for column in self.locator)).in_(places)
 
     def orphans(self) -> sa.Select[*tuple[Any, ...]]:
-        """How many staged rows point at a parent that the target does not have."""
+        """Staged rows that point at a parent which the target does not have, with the number of that reference."""
         resolved = self.resolved()
-        return sa.select(sa.func.count()).select_from(resolved).where(resolved.c.whole == constant(0))
+        return sa.select(resolved.c.seq, resolved.c.lacks).where(resolved.c.whole == constant(0))
 
     def staged(self) -> sa.Select[*tuple[Any, ...]]:
         """How many rows are staged, and how many of them have no value in a column of their key."""
@@ -376,6 +377,12 @@ class Writer:
 
 def _flag(conditions: Sequence[sa.ColumnElement[bool]]) -> Expression:
     return sa.case((sa.and_(sa.true(), *conditions), constant(1)), else_=constant(0))
+
+
+def _first_lacking(conditions: Sequence[sa.ColumnElement[bool]]) -> Expression:
+    if not conditions:
+        return constant(-1)
+    return sa.case(*((sa.not_(there), constant(i)) for i, there in enumerate(conditions)), else_=constant(-1))
 
 
 def staged_like(layout: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str, str]]:

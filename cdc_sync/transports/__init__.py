@@ -1,6 +1,6 @@
 """One module per transport behind one protocol. Transports move sealed bytes; none knows what a row is."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -45,3 +45,6 @@ class Transport(Protocol):
 
     def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:
         """Have the origin's stored batches applied, where this end can ask for that; ``progress`` is told of rows."""
+
+    def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
+        """How many rows of the origin were put aside there, by what they wait for, where this end can ask for that."""

@@ -1,6 +1,6 @@
 """A connection to the destination's database: batches go into its inbox, and are applied over the same connection."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from cdc_sync.core.chain import Position
@@ -20,6 +20,11 @@ class Inbox(Protocol):
 
     def apply_next(self, origin: str, epoch: str) -> int | None:
         """Rows of the batch applied, or None where nothing waits."""
+
+    def revive(self) -> None:
+        """Try again what waits for something that may have come."""
+
+    def waiting(self, origin: str, epoch: str) -> Mapping[str, int]: ...
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None: ...
 
@@ -45,4 +50,8 @@ class Direct:
     def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:
         while (rows := self.inbox.apply_next(origin, epoch)) is not None:
             progress(rows)
+        self.inbox.revive()
         return self.receipt(origin, epoch)
+
+    def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
+        return self.inbox.waiting(origin, epoch)

@@ -133,3 +133,28 @@ create table if not exists cdc_sync.inbox_part (
 -- Parts are compressed already: trying again costs time and gains nothing.
 alter table cdc_sync.outbox_part alter column data set storage external;
 alter table cdc_sync.inbox_part alter column data set storage external;
+
+-- Changes that are not applied: deferred (awaits: the parent's table), dead, held for a decision; skipped ones for the record.
+-- All changes of one row stand in one letter. number: the batch whose header describes them; seq: the first of them;
+-- standing: where the row stands at its origin, as JSON, null once it is gone there.
+create table if not exists cdc_sync.letter (
+    id bigint generated always as identity primary key,
+    origin text not null,
+    epoch text not null,
+    number bigint not null,
+    table_name text not null,
+    seq bigint not null,
+    state text not null,
+    awaits text not null,
+    standing text,
+    code text not null,
+    message text not null,
+    hint text not null,
+    encoding text not null,
+    keyed boolean not null,
+    counts text not null,
+    data bytea not null,
+    noted_at text not null
+);
+
+create index if not exists letter_origin on cdc_sync.letter (origin, epoch);

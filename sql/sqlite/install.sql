@@ -95,3 +95,28 @@ create table if not exists cdc_sync_inbox_part (
     data blob not null,
     primary key (origin, epoch, number, part)
 );
+
+-- Changes that are not applied: deferred (awaits: the parent's table), dead, held for a decision; skipped ones for the record.
+-- All changes of one row stand in one letter. number: the batch whose header describes them; seq: the first of them;
+-- standing: where the row stands at its origin, as JSON, null once it is gone there.
+create table if not exists cdc_sync_letter (
+    id integer primary key,
+    origin text not null,
+    epoch text not null,
+    number integer not null,
+    table_name text not null,
+    seq integer not null,
+    state text not null,
+    awaits text not null,
+    standing text,
+    code text not null,
+    message text not null,
+    hint text not null,
+    encoding text not null,
+    keyed integer not null,
+    counts text not null,
+    data blob not null,
+    noted_at text not null
+);
+
+create index if not exists cdc_sync_letter_origin on cdc_sync_letter (origin, epoch);

@@ -11,3 +11,4 @@ drop table if exists cdc_sync_position;
 drop table if exists cdc_sync_inbox;
 drop table if exists cdc_sync_inbox_part;
 drop table if exists cdc_sync_resync;
+drop table if exists cdc_sync_letter;

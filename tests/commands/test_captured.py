@@ -45,7 +45,7 @@ def test_a_failed_application_leaves_the_middle_node_capturing(make_side: Make, 
     install(second)
     install(first)
     laptop.run("insert into subject (code, note) values ('s1', 'refused')")
-    assert run("replicate --once", first).exit_code == 1
+    assert run("replicate --once", first).exit_code == 3
     middle.run("insert into subject (code) values ('m1')")
     assert captured(middle) == [("I", "m1")]
 

@@ -1,0 +1,398 @@
+"""What cannot be applied as a whole is applied in parts: the set, smaller sets, single rows. The rest is put aside."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from cdc_sync.apply.batch import Batch
+from cdc_sync.apply.work import Conflict, Missing
+from cdc_sync.core import letters
+from cdc_sync.core.change import Shape
+from cdc_sync.core.layout import layout
+from cdc_sync.core.letters import Reason, State
+from cdc_sync.core.wire import PartRows, Section
+from cdc_sync.databases import Session, units
+from cdc_sync.databases.base import constant
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RefusedRow
+
+TOGETHER = 16
+"""Units at most that are tried without each one in turn, because they may only be applied together."""
+
+
+MANY = 500
+"""Places from which on a statement reads them from a table."""
+
+_ASIDE = sa.table("cdc_sync_aside", sa.column("place"))
+"""The units that are put aside, while the others are tried."""
+
+_FOREIGN_KEY = ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY")
+"""Codes of a foreign key that leads nowhere, or would."""
+
+_UNIQUE = ("23505", "23P01", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
+"""Codes of a place that another row has already."""
+
+_KEYED = {"D": 1}
+"""Counts of a section that is laid out with old keys, whatever it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A row that could not even be staged; ``keyed`` says how it is laid out."""
+
+    table: str
+    rows: PartRows
+    keyed: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """All changes of one row that were put aside, as they were staged. ``standing`` is None once the row is gone."""
+
+    table: str
+    seq: int
+    reason: Reason
+    standing: str | None
+    counts: Mapping[str, int]
+    keyed: bool
+    rows: PartRows
+
+
+class Ladder:
+    """Changes of one origin: staged as they came (``raw``), then tried in parts; each is applied or put aside.
+
+    What is tried is a selection of *units* (see ``databases.units``), each within a savepoint.
+    """
+
+    def __init__(self, session: Session, shapes: Sequence[Shape], tables: Iterable[str]) -> None:
+        self.session = session
+        self.shapes = shapes
+        self.raw = Batch(session, shapes, [Section(table=table, counts=_KEYED) for table in tables], "cdc_sync_raw_")
+        self.unit = {
+            table: sa.table(f"{work.scratch}unit", sa.column("seq"), sa.column("place"))
+            for table, work in self.raw.work.items()
+        }
+        self.refused: list[Refused] = []
+        self.aside: dict[int, Reason] = {}
+        self.blocked: set[int] = set()
+        self.units = 0
+        self.dangling = self._dangling()
+
+    # --- staging
+
+    def load(self, table: str, rows: PartRows, *, keyed: bool) -> None:
+        """Stage rows; those that the target cannot hold are kept beside."""
+        try:
+            with self.session.attempt():
+                self.raw.load(table, rows, keyed=keyed)
+        except RefusedRow as error:
+            single = list(letters.single_rows(rows))
+            before, after = single[: error.row], single[error.row + 1 :]
+            self.refused.append(
+                Refused(table=table, rows=single[error.row], keyed=keyed, reason=Reason(state=State.DEAD, error=error))
+            )
+            for rest in (before, after):
+                if rest:
+                    self.load(table, letters.joined(rest), keyed=keyed)
+
+    def standings(self, table: str) -> Iterator[tuple[str, int]]:
+        """Where the row of each staged change stood before it, with the change's seq."""
+        writer = self.raw.work[table].writer
+        width = len(self.raw.stage.shapes[table].identity)
+        for row in self.session.query(writer.identities()):
+            identity = row[2 : 2 + width]
+            was = row[2 + width : 2 + 2 * width] if row[1] == "K" else identity
+            yield letters.standing(was), row[0]
+
+    def number(self) -> None:
+        """Number the units, once everything is staged."""
+        self.session.database.create_staging(self.session, "cdc_sync_aside", [("place", "bigint")])
+        self._blank_superseded()
+        tables = list(self.raw.work)
+        sizes = {table: self._sizes(table) for table in tables}
+        lives_from, goes_from = 0, sum(lives for lives, _ in sizes.values())
+        goes: dict[str, int] = {}
+        for table in reversed(tables):
+            goes[table] = goes_from
+            goes_from += sizes[table][1]
+        for table in tables:
+            query = units.places(self.raw.work[table].writer, lives_from, goes[table])
+            self.session.database.keep(self.session, self.unit[table].name, query)
+            lives_from += sizes[table][0]
+        self.units = goes_from
+
+    def _sizes(self, table: str) -> tuple[int, int]:
+        """How many of the table's rows live on, and how many go."""
+        work = self.raw.work[table]
+        work.recount()
+        work.chain()
+        counted = dict(self.session.query(units.count(work.writer)))
+        return counted.get(1, 0), counted.get(0, 0)
+
+    def spoken_of(self, table: str) -> dict[str, set[int]]:
+        """Where rows stood before their changes, staged or not, with the changes' seqs."""
+        found: defaultdict[str, set[int]] = defaultdict(set)
+        for was, seq in self.standings(table):
+            found[was].add(seq)
+        for row in self.refused:
+            if row.table == table:
+                found[self._about(row).was].add(self._about(row).seq)
+        return found
+
+    def _blank_superseded(self) -> None:
+        """Stage rows without the value that cannot be held, where it does not matter.
+
+        A row's values do not where a later change of the same row, which is staged, brings others; its old key does not
+        where an earlier change has it.
+        """
+        staged = {table: self.spoken_of(table) for table in {row.table for row in self.refused}}
+        for row in self.refused:
+            staged[row.table][self._about(row).was].discard(self._about(row).seq)
+        kept = []
+        for row in sorted(self.refused, key=lambda row: self._about(row).seq, reverse=True):
+            about = self._about(row)
+            if self._stage_blank(row, about, staged[row.table]):
+                staged[row.table].setdefault(about.was, set()).add(about.seq)
+            else:
+                kept.append(row)
+        self.refused = kept
+
+    def _stage_blank(self, row: Refused, about: "_About", staged: Mapping[str, set[int]]) -> bool:
+        shape, laid = self.raw.stage.shapes[row.table], layout(self.raw.stage.shapes, row.table, keyed=row.keyed)
+        later = any(seq > about.seq for seq in staged.get(about.standing, ()))
+        earlier = [other for other in self.refused if other.table == row.table and self._about(other).was == about.was]
+        first = min([*staged.get(about.was, ()), *(self._about(other).seq for other in earlier)], default=about.seq)
+        try:
+            with self.session.attempt():
+                rows = letters.blank(row.rows, laid, shape.identity, values=later, old=first < about.seq)
+                self.raw.load(row.table, rows, keyed=row.keyed)
+        except RefusedRow:
+            return False
+        return True
+
+    def _about(self, row: Refused) -> "_About":
+        shape, laid = self.raw.stage.shapes[row.table], layout(self.raw.stage.shapes, row.table, keyed=row.keyed)
+        read = letters.read_row(row.rows, laid)
+        was, standing = letters.standings(row.rows, laid, shape.identity)
+        return _About(int(str(read["seq"])), str(read["op"]), was, standing)
+
+    # --- trying
+
+    def climb(self) -> None:
+        """Apply what can be applied. What is left stands in ``aside``, each unit with its first error."""
+        failed = self._climb(range(1, self.units + 1))
+        while before := {place: why for place, why in (self.aside | failed).items() if place not in self.blocked}:
+            self._forget_aside(before)
+            failed = self._climb(sorted(before))
+            if len(self.aside) - len(self.blocked) + len(failed) >= len(before):
+                break
+        for place, reason in self._together(failed).items():
+            self._put_aside({place: reason})
+
+    def block(self, standings: Mapping[str, set[str]]) -> None:
+        """Put aside, before anything is tried, what is said of rows that wait already, or could not be staged."""
+        for table in self.raw.work:
+            refused = {self._about(row).was for row in self.refused if row.table == table}
+            waiting = standings.get(table, set()) | refused
+            if not waiting:
+                continue
+            places = self._places(table)
+            queued = {places[seq]: was for was, seq in self.standings(table) if was in waiting}
+            error = Deferred("another change of this row waits", hint="see to that one: this follows by itself")
+            self.blocked |= queued.keys()
+            self._put_aside(
+                {
+                    place: Reason(state=State.DEAD if was in refused else State.DEFERRED, error=error)
+                    for place, was in queued.items()
+                }
+            )
+
+    def _climb(self, places: Sequence[int]) -> dict[int, Reason]:
+        error = self._try(places)
+        if error is None:
+            return {}
+        if len(places) == 1:
+            return {places[0]: Reason(state=_state(error), error=error)}
+        middle = len(places) // 2
+        return self._climb(places[:middle]) | self._climb(places[middle:])
+
+    def _together(self, failed: dict[int, Reason]) -> dict[int, Reason]:
+        """Of units that fail alone, those that fail together too: values may change hands among the others."""
+        if not 1 < len(failed) <= TOGETHER:
+            return failed
+        for left_out in sorted(failed):
+            rest = [place for place in failed if place != left_out]
+            if self._try(rest) is None:
+                return {left_out: failed[left_out]}
+        return failed
+
+    def _try(self, places: Sequence[int]) -> CdcSyncError | None:
+        while True:
+            try:
+                with self.session.attempt():
+                    self._write(places)
+            except Missing as missing:
+                if not self._defer(missing):
+                    return missing
+            except DatabaseError as error:
+                if error.temporary:
+                    raise
+                return error
+            except CdcSyncError as error:
+                return error
+            else:
+                return None
+
+    def _write(self, places: Sequence[int]) -> None:
+        chosen = {table: self._chosen(table, places) for table in self.raw.work}
+        sections = [Section(table=table, counts=self._counts(table, seqs)) for table, seqs in chosen.items()]
+        sections = [section for section in sections if section.counts]
+        if not sections:
+            return
+        batch = Batch(self.session, self.shapes, sections, "cdc_sync_try_")
+        for table, work in batch.work.items():
+            columns = [column.name for column in work.layout.columns]
+            raw = self.raw.work[table].writer.staging
+            rows = sa.select(*(raw.c[column] for column in columns)).where(raw.c.seq.in_(chosen[table]))
+            self.session.execute(sa.insert(work.writer.staging).from_select(columns, rows))
+        batch.write()
+        self._check_references()
+
+    def _check_references(self) -> None:
+        """What deferred constraints would refuse at the end of the transaction must be refused now."""
+        found = self._dangling() - self.dangling
+        for table, _, parent, *_ in found:
+            raise DatabaseError(
+                f"table {table!r}: a row would point at no row of {parent!r}",
+                code=_FOREIGN_KEY[0],
+                hint="it waits until no row points there any more",
+            )
+
+    def _dangling(self) -> set[tuple[Any, ...]]:
+        return self.session.database.dangling(self.session, list(self.raw.stage.described.values()))
+
+    def _chosen(self, table: str, places: Sequence[int]) -> sa.Select[tuple[int]]:
+        """The changes of these units, but for those that are put aside."""
+        unit = self.unit[table]
+        if isinstance(places, range):
+            within = sa.and_(unit.c.place >= constant(places.start), unit.c.place < constant(places.stop))
+        elif len(places) < MANY:
+            within = unit.c.place.in_([constant(place) for place in places])
+        else:
+            within = unit.c.place.in_(sa.select(self._kept(places).c.place))
+        return sa.select(unit.c.seq).where(within, unit.c.place.not_in(sa.select(_ASIDE.c.place)))
+
+    def _kept(self, places: Sequence[int]) -> sa.TableClause:
+        kept = self.session.database.create_staging(self.session, "cdc_sync_chosen", [("place", "bigint")])
+        self.session.many(sa.insert(kept), [{"place": place} for place in places])
+        return kept
+
+    def _counts(self, table: str, seqs: sa.Select[tuple[int]]) -> dict[str, int]:
+        raw = self.raw.work[table].writer.staging
+        counted = sa.select(raw.c.op, sa.func.count()).where(raw.c.seq.in_(seqs)).group_by(raw.c.op)
+        return dict(self.session.query(counted))
+
+    def _places(self, table: str) -> dict[int, int]:
+        """Each staged change's unit."""
+        unit = self.unit[table]
+        return dict(self.session.query(sa.select(unit.c.seq, unit.c.place)))
+
+    # --- putting aside
+
+    def _defer(self, missing: Missing) -> bool:
+        """Put the units of these rows aside. False where nothing is new."""
+        found: dict[int, Reason] = {}
+        for table in {row.table for row in missing.rows}:
+            places = self._places(table)
+            for row in missing.rows:
+                if row.table == table and places[row.seq] not in self.aside:
+                    found[places[row.seq]] = Reason(state=State.DEFERRED, error=missing, awaits=row.parent)
+        self._put_aside(found)
+        return bool(found)
+
+    def _put_aside(self, reasons: Mapping[int, Reason]) -> None:
+        self.aside |= reasons
+        self.session.many(sa.insert(_ASIDE), [{"place": place} for place in reasons])
+
+    def _forget_aside(self, tried_again: Mapping[int, Reason]) -> None:
+        """These are to be tried again."""
+        self.aside = {place: reason for place, reason in self.aside.items() if place not in tried_again}
+        self.session.execute(sa.delete(_ASIDE))
+        self._put_aside(dict(self.aside))
+
+    def left(self) -> Iterator[Aside]:
+        """What is put aside, unit by unit, with everything that is needed to try it again."""
+        for table in self.raw.work:
+            yield from self._left(table)
+        yield from self._left_refused()
+
+    def _left(self, table: str) -> Iterator[Aside]:
+        work, unit = self.raw.work[table], self.unit[table]
+        staging = work.writer.staging
+        rows = staging.join(unit, unit.c.seq == staging.c.seq).join(_ASIDE, _ASIDE.c.place == unit.c.place)
+        order = (unit.c.place, staging.c.seq)
+        identity = [staging.c[work.layout.value(c)] for c in self.raw.stage.shapes[table].identity]
+        about = self.session.query(
+            sa.select(unit.c.place, staging.c.seq, staging.c.op, *map(self.session.database.apart, identity))
+            .select_from(rows)
+            .order_by(*order)
+        )
+        if not about:
+            return
+        columns = [staging.c[column.name] for column in work.layout.columns]
+        read = self.session.database.read_rows(self.session, sa.select(*columns).select_from(rows).order_by(*order))
+        encoding = self.session.database.encoding
+        single = [row for chunk in read for row in letters.single_rows(PartRows(encoding=encoding, data=chunk.data))]
+        together: defaultdict[int, list[int]] = defaultdict(list)
+        for i, row in enumerate(about):
+            together[row[0]].append(i)
+        for place, indexes in together.items():
+            last = about[indexes[-1]]
+            yield Aside(
+                table=table,
+                seq=about[indexes[0]][1],
+                reason=self.aside[place],
+                standing=None if last[2] == "D" else letters.standing(last[3:]),
+                counts=Counter(about[i][2] for i in indexes),
+                keyed=True,
+                rows=letters.joined([single[i] for i in indexes]),
+            )
+
+    def _left_refused(self) -> Iterator[Aside]:
+        """What could not be staged, everything about one row together."""
+        rows: defaultdict[tuple[object, ...], list[tuple[_About, Refused]]] = defaultdict(list)
+        for row in self.refused:
+            about = self._about(row)
+            rows[row.table, about.standing, row.keyed, row.rows.encoding].append((about, row))
+        for same in rows.values():
+            same.sort(key=lambda found: found[0].seq)
+            about, last = same[-1]
+            yield Aside(
+                table=last.table,
+                seq=same[0][0].seq,
+                reason=last.reason,
+                standing=None if about.op == "D" else about.standing,
+                counts=Counter(found.op for found, _ in same),
+                keyed=last.keyed,
+                rows=letters.joined([row.rows for _, row in same]),
+            )
+
+
+class _About(NamedTuple):
+    """What a row that could not be staged says of itself: where it ``was``, and where it stands after its change."""
+
+    seq: int
+    op: str
+    was: str
+    standing: str
+
+
+def _state(error: CdcSyncError) -> State:
+    """A row at which others point may go once they are gone; what is wrong with another one only a person can tell."""
+    code = getattr(error, "code", "")
+    if isinstance(error, Conflict) or code in _UNIQUE:
+        return State.HELD
+    return State.DEFERRED if code in _FOREIGN_KEY else State.DEAD

@@ -1,0 +1,101 @@
+"""Where letters lie: what is put aside is written down here, and read again when it may be applied."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cdc_sync.apply.ladder import Aside, Ladder
+from cdc_sync.core import wire
+from cdc_sync.core.layout import layout
+from cdc_sync.core.letters import Letter, State, read_row, single_rows
+from cdc_sync.core.wire import PartRows
+from cdc_sync.databases import Session
+
+
+def read(rows: Iterable[tuple[object, ...]]) -> list[Letter]:
+    """Letters as the ``letters`` queries give them."""
+    return [_letter(*row) for row in rows]
+
+
+def _letter(*row: object) -> Letter:
+    id_, origin, epoch, number, table, seq, state, awaits, standing, code, message, hint, noted_at = row
+    return Letter(
+        id=int(str(id_)),
+        origin=str(origin),
+        epoch=str(epoch),
+        number=int(str(number)),
+        table=str(table),
+        seq=int(str(seq)),
+        state=State(str(state)),
+        awaits=str(awaits),
+        standing=None if standing is None else str(standing),
+        code=str(code),
+        message=str(message),
+        hint=str(hint),
+        noted_at=str(noted_at),
+    )
+
+
+def of(session: Session, origin: str, epoch: str) -> list[Letter]:
+    """The origin's letters that wait, in the order of their changes."""
+    return read(session.run("letters_of", origin=origin, epoch=epoch))
+
+
+@dataclass(slots=True)
+class Taken:
+    """Letters that are tried again, and leave the box: what is put aside of them comes back as a new letter."""
+
+    letters: list[Letter] = field(default_factory=list)
+
+    def take(self, session: Session, ladder: Ladder, letter: Letter) -> None:
+        """Stage the letter's changes."""
+        encoding, keyed, _, data = session.run("letter_rows", id=letter.id)[0]
+        ladder.load(letter.table, PartRows(encoding=encoding, data=bytes(data)), keyed=bool(keyed))
+        self.letters.append(letter)
+
+    def post(self, session: Session, place: Mapping[str, object], asides: Iterable[Aside]) -> Counter[State]:
+        """Write down what was put aside, under the batch that ``place`` names; returns how many of each state."""
+        since = {(letter.table, letter.seq): letter.noted_at for letter in self.letters}
+        for letter in self.letters:
+            session.run("letter_remove", id=letter.id)
+        posted: Counter[State] = Counter()
+        for aside in asides:
+            _add(session, place, aside, since.get((aside.table, aside.seq)) or _now())
+            posted[aside.reason.state] += 1
+        return posted
+
+
+def _add(session: Session, place: Mapping[str, object], aside: Aside, noted_at: str) -> None:
+    session.run(
+        "letter_add",
+        **place,
+        table_name=aside.table,
+        seq=aside.seq,
+        state=aside.reason.state.value,
+        awaits=aside.reason.awaits,
+        standing=aside.standing,
+        code=aside.reason.code,
+        message=str(aside.reason.error),
+        hint=aside.reason.error.hint,
+        encoding=aside.rows.encoding,
+        keyed=aside.keyed,
+        counts=json.dumps(dict(aside.counts)),
+        data=aside.rows.data,
+        noted_at=noted_at,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def changes(session: Session, letter: Letter) -> list[tuple[str, dict[str, object]]]:
+    """A letter's changes in order: operation, and the row's values by column, as they arrived. For people to read."""
+    encoding, keyed, _, data = session.run("letter_rows", id=letter.id)[0]
+    header = session.run("inbox_header", origin=letter.origin, epoch=letter.epoch, number=letter.number)[0][0]
+    shapes = {shape.name: shape for shape in wire.decode_header(bytes(header)).shapes}
+    laid = layout(shapes, letter.table, keyed=bool(keyed))
+    read_rows = [read_row(row, laid) for row in single_rows(PartRows(encoding=encoding, data=bytes(data)))]
+    return [(str(row["op"]), {c.column: row[c.name] for c in laid.values}) for row in read_rows]

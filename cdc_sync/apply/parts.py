@@ -1,0 +1,148 @@
+"""A stored batch, and letters, applied in parts."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from cdc_sync.apply import letterbox
+from cdc_sync.apply.ladder import Ladder
+from cdc_sync.apply.letterbox import Taken
+from cdc_sync.apply.whole import Applied, finish, header_of, next_header, parts, writing
+from cdc_sync.core.letters import Letter, State
+from cdc_sync.core.wire import Header
+from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.receive import locked_position
+
+
+def apply_in_parts(database: Database, origin: str, epoch: str) -> Applied | None:
+    """Apply the origin's next stored batch as far as it can be; the rest is put aside."""
+    with database.begin(Mode.WRITE) as session:
+        header = next_header(session, origin, epoch)
+        if header is None:
+            return None
+        with writing(session):
+            aside = _climb(session, header)
+        finish(session, header)
+        return Applied(number=header.number, rows=header.rows, aside=aside)
+
+
+def _climb(session: Session, header: Header) -> Counter[State]:
+    box = letterbox.of(session, header.node, header.epoch)
+    alike = _alike(session, header, box)
+    sections = {section.table: section for section in header.sections}
+    ladder = Ladder(session, header.shapes, sorted(sections.keys() | {letter.table for letter in alike}))
+    for part, rows in parts(session, header):
+        ladder.load(part.table, rows, keyed=sections[part.table].keyed)
+    taken, waiting = Taken(), defaultdict[str, set[str]](set)
+    touched = _touched(ladder, box)
+    for letter in box:
+        if letter in alike and (letter.id in touched or letter.awaits in sections):
+            taken.take(session, ladder, letter)
+        elif letter.standing is not None and letter.table in sections:
+            waiting[letter.table].add(letter.standing)
+    ladder.number()
+    ladder.block(waiting)
+    ladder.climb()
+    return taken.post(session, _place(header), ladder.left())
+
+
+def _place(header: Header) -> dict[str, object]:
+    return {"origin": header.node, "epoch": header.epoch, "number": header.number}
+
+
+def _alike(session: Session, header: Header, box: Sequence[Letter]) -> list[Letter]:
+    """Letters that were sealed under the same shapes as the batch."""
+    same = {
+        number: header_of(session, header.node, header.epoch, number).fingerprint == header.fingerprint
+        for number in {letter.number for letter in box}
+    }
+    return [letter for letter in box if same[letter.number]]
+
+
+def _touched(ladder: Ladder, box: Sequence[Letter]) -> set[int]:
+    """Letters about rows of which the batch speaks too."""
+    found: set[int] = set()
+    for table in {letter.table for letter in box} & set(ladder.raw.work):
+        spoken_of = ladder.spoken_of(table)
+        found |= {letter.id for letter in box if letter.table == table and letter.standing in spoken_of}
+    return found
+
+
+def revive(database: Database, *, all_waiting: bool = False) -> int:
+    """Try again what waits for something that may have come; returns how many rows were applied.
+
+    That is rows whose parents were missing; with ``all_waiting`` those too that some other row was in the way of, which
+    are tried one by one.
+    """
+    with database.begin(Mode.READ) as session:
+        origins = session.run("letters_awaiting")
+    total, done = 0, 1
+    while origins and done:
+        done = sum(_retried(database, origin, epoch, _waits if all_waiting else _awaits) for origin, epoch in origins)
+        total += done
+    return total
+
+
+def _awaits(letter: Letter) -> bool:
+    return bool(letter.awaits)
+
+
+def _waits(letter: Letter) -> bool:
+    return letter.state is not State.DEAD
+
+
+def retry(database: Database, wanted: Iterable[Letter]) -> int:
+    """Try these letters again; with others about the same rows; returns how many are applied."""
+    rows = {_row(letter) for letter in wanted}
+    origins = sorted({(origin, epoch) for origin, epoch, *_ in rows})
+    return sum(_retried(database, origin, epoch, lambda letter: _row(letter) in rows) for origin, epoch in origins)
+
+
+def _row(letter: Letter) -> tuple[str, ...]:
+    """What the letters about one row have in common."""
+    return (letter.origin, letter.epoch, letter.table, letter.standing or f"gone {letter.id}")
+
+
+class _InVain(Exception):
+    """Nothing was applied: everything stays as it was."""
+
+
+def _retried(database: Database, origin: str, epoch: str, wanted: Callable[[Letter], bool]) -> int:
+    done = 0
+    with database.begin(Mode.READ) as session:
+        numbers = _generations(session, filter(wanted, letterbox.of(session, origin, epoch)))
+    for group in numbers:
+        try:
+            with database.begin(Mode.WRITE) as session:
+                locked_position(session, origin, epoch)
+                letters = [letter for letter in letterbox.of(session, origin, epoch) if letter.id in group]
+                with writing(session):
+                    done += _again(session, letters)
+        except _InVain:
+            continue
+    return done
+
+
+def _generations(session: Session, letters: Iterable[Letter]) -> list[set[int]]:
+    """Letters by the shapes that they were sealed under, the oldest first."""
+    groups: dict[bytes, set[int]] = {}
+    for letter in letters:
+        shapes = header_of(session, letter.origin, letter.epoch, letter.number).fingerprint
+        groups.setdefault(shapes, set()).add(letter.id)
+    return list(groups.values())
+
+
+def _again(session: Session, letters: Sequence[Letter]) -> int:
+    if not letters:
+        raise _InVain
+    header = header_of(session, letters[0].origin, letters[0].epoch, max(letter.number for letter in letters))
+    ladder, taken = Ladder(session, header.shapes, sorted({letter.table for letter in letters})), Taken()
+    for letter in letters:
+        taken.take(session, ladder, letter)
+    ladder.number()
+    ladder.block({})
+    ladder.climb()
+    posted = taken.post(session, _place(header), ladder.left())
+    done = len(letters) - posted.total()
+    if done <= 0:
+        raise _InVain
+    return done

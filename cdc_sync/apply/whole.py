@@ -1,0 +1,86 @@
+"""A stored batch written in one go."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cdc_sync.apply import letterbox
+from cdc_sync.apply.batch import Batch
+from cdc_sync.core import wire
+from cdc_sync.core.letters import State
+from cdc_sync.core.wire import Header, Part, PartRows
+from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.errors import CdcSyncError, RejectedBatch
+from cdc_sync.receive import locked_position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an application did: the batch's number, how many changes it held, and how many rows were put aside."""
+
+    number: int
+    rows: int
+    aside: Mapping[State, int] = field(default_factory=dict)
+
+
+class InTheWay(CdcSyncError):
+    """Rows that the batch may speak of wait already: it is applied in parts."""
+
+
+def apply_whole(database: Database, origin: str, epoch: str) -> Applied | None:
+    """Apply the origin's next stored batch, whole or not at all; None where everything is applied."""
+    with database.begin(Mode.WRITE) as session:
+        header = next_header(session, origin, epoch)
+        if header is None:
+            return None
+        check_free(session, header.node, header.epoch, {section.table for section in header.sections})
+        with writing(session):
+            batch = Batch(session, header.shapes, header.sections)
+            for part, rows in parts(session, header):
+                batch.load(part.table, rows)
+            batch.write()
+        finish(session, header)
+        return Applied(number=header.number, rows=header.rows)
+
+
+def check_free(session: Session, origin: str, epoch: str, tables: set[str]) -> None:
+    """Raise InTheWay where letters of the origin lie in one of these tables."""
+    if not tables.isdisjoint(letter.table for letter in letterbox.of(session, origin, epoch)):
+        raise InTheWay("rows of these tables wait")
+
+
+def next_header(session: Session, origin: str, epoch: str) -> Header | None:
+    """The next batch to apply, its origin's position kept from others; None where everything is applied."""
+    here = locked_position(session, origin, epoch)
+    if here.applied >= here.stored:
+        return None
+    return header_of(session, origin, epoch, here.applied + 1)
+
+
+def header_of(session: Session, origin: str, epoch: str, number: int) -> Header:
+    return wire.decode_header(bytes(session.run("inbox_header", origin=origin, epoch=epoch, number=number)[0][0]))
+
+
+def parts(session: Session, header: Header) -> Iterator[tuple[Part, PartRows]]:
+    """The batch's parts, from the inbox."""
+    place = {"origin": header.node, "epoch": header.epoch, "number": header.number}
+    for i, part in enumerate(header.parts):
+        rows = session.run("inbox_part", **place, part=i)
+        if not rows:
+            raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
+        yield part, PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
+
+
+@contextmanager
+def writing(session: Session) -> Iterator[None]:
+    """Within the block, a batch may be written: what is written is not captured again."""
+    session.run("prepare_apply")
+    with session.database.muted(session):
+        yield
+
+
+def finish(session: Session, header: Header) -> None:
+    """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
+    place = {"origin": header.node, "epoch": header.epoch}
+    session.run("inbox_done", **place, number=header.number)
+    session.run("position_applied", **place, applied=header.number)
