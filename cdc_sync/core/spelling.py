@@ -6,6 +6,7 @@ says the same everywhere passes. A time without a zone is in UTC.
 """
 
 import json
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -21,7 +22,7 @@ class Unholdable(ValueError):
 Check = Callable[[str], str]
 """Lets a text pass, perhaps in another spelling of the same value, or raises Unholdable."""
 
-_DAY = r"[0-9]{4,7}-[0-9]{2}-[0-9]{2}"
+_DAY = r"(?:[0-9]{4}|[1-9][0-9]{4,6})-[0-9]{2}-[0-9]{2}"
 _FRACTION = r"(?:\.[0-9]{1,6}0*)?"
 _CLOCK = rf"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9]{_FRACTION})?"
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2}(?::[0-9]{2})?)?)"
@@ -116,13 +117,25 @@ def _single(text: str) -> str:
         return text
     exact = Decimal(text)
     digits = len(exact.normalize().as_tuple().digits)
-    try:
-        held = struct.unpack("f", struct.pack("f", float(text)))[0]
-    except OverflowError:
-        held = float("inf")
-    if digits > 9 or Decimal(f"{held:.{digits}g}") != exact:
+    held = _four_bytes(float(text))
+    if digits > 9 or Decimal(f"{held:.{digits}g}") != exact or _is_between(exact, held):
         raise Unholdable("a number with more digits than its type real holds")
     return text
+
+
+def _four_bytes(number: float) -> float:
+    try:
+        held: float = struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.inf
+    return held
+
+
+def _is_between(exact: Decimal, held: float) -> bool:
+    """Whether a number lies halfway between two of four bytes: the server writes such a one with more digits."""
+    (bits,) = struct.unpack("I", struct.pack("f", held))
+    others = (struct.unpack("f", struct.pack("I", near))[0] for near in (bits - 1, bits + 1) if 0 <= near < 2**32)
+    return any(Decimal(held) + Decimal(other) == 2 * exact for other in others if math.isfinite(other))
 
 
 _IS_MONEY = re.compile(r"(-?)\$?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]{1,2}0*)?)").fullmatch

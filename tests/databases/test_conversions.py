@@ -81,7 +81,14 @@ LITE_TO_SERVER: Mapping[str, Iterable[tuple[object, str]]] = {
         *((value, No("no plain number")) for value in ("0x1p3", "inf", "1_0", " 1", "1.", ".5", "")),
         (b"1", BLOB),
     ],
-    "real": [(0.1, "0.1"), (1 / 3, DIGITS), (16777217, DIGITS), (3.4028235e38, "3.4028235e+38"), (1e39, DIGITS)],
+    "real": [
+        (0.1, "0.1"),
+        (1 / 3, DIGITS),
+        (16777217, DIGITS),
+        (3.4028235e38, "3.4028235e+38"),
+        (1e39, DIGITS),
+        (3e10, DIGITS),
+    ],
     "numeric": [
         (1, "1"),
         (0.1, "0.1"),
@@ -135,7 +142,17 @@ LITE_TO_SERVER: Mapping[str, Iterable[tuple[object, str]]] = {
         *((value, No("it is no date")) for value in ("2026-02-30", "2023-02-29", "2026-13-01", "0000-01-01")),
         *(
             (value, DATE)
-            for value in ("now", "today", "yesterday", "epoch", "01/02/2026", "2026-1-2", "20260102", "Jan 2 2026")
+            for value in (
+                "now",
+                "today",
+                "yesterday",
+                "epoch",
+                "01/02/2026",
+                "2026-1-2",
+                "02026-01-02",
+                "Jan 2 2026",
+                "20260102",
+            )
         ),
         *((value, DATE) for value in ("2026-01-02 10:00", "2026-01-02T10:00:00Z", "J2451187", " 2026-01-02", "", "x")),
         *((value, NUMBER) for value in (20260102, 2460000.5, 1767225600)),
