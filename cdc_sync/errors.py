@@ -53,11 +53,15 @@ class DatabaseError(CdcSyncError):
 
 
 class RefusedRow(DatabaseError):
-    """A target that cannot hold a value of a row. ``row`` counts the rows given to it, from 0."""
+    """A target that cannot hold a value of a row. ``row`` counts the rows given to it, from 0.
+
+    ``others`` are more such rows, as far as they are known; there may be others still.
+    """
 
     def __init__(self, message: str, *, row: int, code: str = "", hint: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
         self.row = row
+        self.others: tuple[RefusedRow, ...] = ()
 
 
 class RejectedBatch(CdcSyncError):

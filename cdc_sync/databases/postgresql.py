@@ -383,8 +383,8 @@ class PostgreSQL(Database):
         odd = self.create_staging(session, "cdc_sync_odd", declared)
         for target, kept in lines.conditions:
             if self._copy(session, odd.name, lines, f" where not ({kept})"):
-                first = session.query(sa.select(odd.c[declared[0][0]]).limit(1))[0][0]
-                staging_rows.refuse_rounded(lines.data, str(first), target)
+                firsts = session.query(sa.select(odd.c[declared[0][0]]))
+                staging_rows.check_rounded(lines, {str(first) for (first,) in firsts}, target)
 
     def _check_spelling(self, session: Session, lines: staging_rows.Lines, foreign: Sequence[int]) -> None:
         texts = staging_rows.texts(lines.data, foreign) if foreign else []
@@ -394,8 +394,7 @@ class PostgreSQL(Database):
                     found = session.run("values/respelled", {"type": target.declared}, texts=column)
             except DatabaseError:
                 return  # the copy itself will say which row it is
-            if found:
-                staging_rows.refuse_respelled(found[0][0] - 1, target)
+            staging_rows.check_respelled((place for (place,) in found), target)
 
     def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:  # noqa: ARG002
         return set(session.run("dangling"))

@@ -5,7 +5,7 @@ itself is asked while it copies (``kept``), the rest is asked of the text before
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,7 +15,8 @@ from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Target
-from cdc_sync.databases.refusals import refuse
+from cdc_sync.databases.refusals import check, refused
+from cdc_sync.errors import RefusedRow
 
 Writers = Mapping[type, Callable[[values.Storage], str]]
 
@@ -76,21 +77,23 @@ def as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
     """Rows as COPY text. Raises RefusedRow for a value that its column cannot hold."""
     writers: list[Writers] = [values.writers(target.kind, target.declared) for target in targets]
     lines: list[str] = []
-    for row in wire.unpack_rows(data):
+    found: list[RefusedRow] = []
+    for number, row in enumerate(wire.unpack_rows(data)):
         try:
             lines.append("\t".join([by_class[type(v)](v) for by_class, v in zip(writers, row, strict=True)]))
         except values.Unholdable:
-            _refuse(len(lines), row, writers, targets)
+            found.append(_refused(number, row, writers, targets))
+    check(found)
     lines.append("")
     return "\n".join(lines).encode()
 
 
-def _refuse(number: int, row: wire.Row, writers: Sequence[Writers], targets: Sequence[Target]) -> NoReturn:
+def _refused(number: int, row: wire.Row, writers: Sequence[Writers], targets: Sequence[Target]) -> RefusedRow:
     for by_class, value, target in zip(writers, row, targets, strict=True):
         try:
             by_class[type(value)](value)
         except values.Unholdable as error:
-            refuse(str(error), row=number, table=target.table, target=target)
+            return refused(str(error), row=number, table=target.table, target=target)
     raise AssertionError("a value that was refused a moment ago is taken now")
 
 
@@ -99,19 +102,21 @@ def check_lines(data: bytes, columns: Sequence[Staged], targets: Sequence[Target
     checks = dict(_checks(columns, targets))
     cut = [i for i, target in enumerate(targets) if _cuts_blanks(target)]
     if cut and (b" \t" in data or b" \n" in data):
-        checks |= {i: check for i in cut if (check := spelling.text(Kind.TEXT, targets[i].declared))}
-    if not checks:
-        return
+        checks |= {i: length for i in cut if (length := spelling.text(Kind.TEXT, targets[i].declared))}
+    if checks:
+        check(list(_misread(data, checks, targets)))
+
+
+def _misread(data: bytes, checks: Mapping[int, spelling.Check], targets: Sequence[Target]) -> Iterator[RefusedRow]:
     for number, line in enumerate(data.splitlines()):
         texts = values.split_line(line)
-        for i, check in checks.items():
-            text = texts[i]
-            if text is None:
-                continue
+        for i, look in checks.items():
+            text, target = texts[i], targets[i]
             try:
-                check(text.decode())
+                if text is not None:
+                    look(text.decode())
             except values.Unholdable as error:
-                refuse(str(error), row=number, table=targets[i].table, target=targets[i])
+                yield refused(str(error), row=number, table=target.table, target=target)
 
 
 def _checks(columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[tuple[int, spelling.Check]]:
@@ -168,7 +173,7 @@ def check_refusal(code: str, place: str, lines: Lines) -> None:
     target = named or _unwritable(row, lines)
     why = _WHY.get(code, "a value that arrived: it is no {declared}")
     why = why.format(declared=target.declared if target else "text")
-    refuse(why, row=row, table=lines.targets[0].table, target=target, code=code)
+    raise refused(why, row=row, table=lines.targets[0].table, target=target, code=code)
 
 
 def _unwritable(row: int, lines: Lines) -> Target | None:
@@ -183,14 +188,15 @@ def _unwritable(row: int, lines: Lines) -> Target | None:
     return None
 
 
-def refuse_rounded(data: bytes, odd: str, target: Target) -> NoReturn:
-    """Raise RefusedRow for the row whose first value is ``odd``."""
-    number = next(i for i, line in enumerate(data.splitlines()) if line.partition(b"\t")[0] == odd.encode())
+def check_rounded(lines: Lines, odd: Collection[str], target: Target) -> None:
+    """Raise RefusedRow for the rows whose first values are these."""
     why = f"a value out of the range of its type {target.declared}, or with more digits than it keeps"
-    refuse(why, row=number, table=target.table, target=target, code="22003")
+    firsts = enumerate(line.partition(b"\t")[0].decode() for line in lines.data.splitlines())
+    rows = [row for row, first in firsts if first in odd]
+    check([refused(why, row=row, table=target.table, target=target, code="22003") for row in rows])
 
 
-def refuse_respelled(number: int, target: Target) -> NoReturn:
-    """Raise RefusedRow for a text that the server reads, and would write otherwise."""
+def check_respelled(places: Iterable[int], target: Target) -> None:
+    """Raise RefusedRow for rows, counted from 1, whose text the server reads and would write otherwise."""
     why = f"a value that is not written as its type {target.declared} writes it"
-    refuse(why, row=number, table=target.table, target=target, code="22000")
+    check([refused(why, row=place - 1, table=target.table, target=target, code="22000") for place in places])

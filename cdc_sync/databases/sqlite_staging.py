@@ -12,8 +12,9 @@ from cdc_sync.core import values
 from cdc_sync.core.change import Kind
 from cdc_sync.core.layout import Staged
 from cdc_sync.databases.base import Target
-from cdc_sync.databases.refusals import refuse
+from cdc_sync.databases.refusals import check, refused
 from cdc_sync.databases.sqlite_tables import Affinity, affinity
+from cdc_sync.errors import RefusedRow
 
 Reader = Callable[[bytes], values.Storage]
 Guard = Callable[[Any], None]
@@ -42,13 +43,14 @@ _NO_NUMBERS = (Kind.BYTES, Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.UUID)
 def from_copy(data: bytes, columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[list[values.Storage]]:
     """Lines of COPY text as rows. Raises RefusedRow for a value that its column would change."""
     readers = [_reader(column.kind, target) for column, target in zip(columns, targets, strict=True)]
+    found: list[RefusedRow] = []
     for number, line in enumerate(data.splitlines()):
         texts = values.split_line(line)
         try:
-            row = [None if text is None else read(text) for read, text in zip(readers, texts, strict=True)]
+            yield [None if text is None else read(text) for read, text in zip(readers, texts, strict=True)]
         except values.Unholdable:
-            _refuse(number, texts, dict(enumerate(readers)), targets)
-        yield row
+            found.append(_refused(number, texts, dict(enumerate(readers)), targets))
+    check(found)
 
 
 def checked(
@@ -62,24 +64,27 @@ def checked(
 def _checked(
     rows: Iterable[Sequence[Any]], guards: Mapping[int, Guard], targets: Sequence[Target]
 ) -> Iterator[Sequence[Any]]:
+    found: list[RefusedRow] = []
     for number, row in enumerate(rows):
         try:
             for i, guard in guards.items():
                 guard(row[i])
         except values.Unholdable:
-            _refuse(number, row, guards, targets)
+            found.append(_refused(number, row, guards, targets))
+            continue
         yield row
+    check(found)
 
 
-def _refuse(
+def _refused(
     number: int, row: Sequence[Any], readers: Mapping[int, Callable[[Any], Any]], targets: Sequence[Target]
-) -> NoReturn:
+) -> RefusedRow:
     for i, read in readers.items():
         try:
             if row[i] is not None:
                 read(row[i])
         except values.Unholdable as error:
-            refuse(str(error), row=number, table=targets[i].table, target=targets[i])
+            return refused(str(error), row=number, table=targets[i].table, target=targets[i])
     raise AssertionError("a value that was refused a moment ago is taken now")
 
 

@@ -114,3 +114,25 @@ def test_a_character_that_the_servers_encoding_lacks_names_its_column() -> None:
 
 def test_lines_that_are_no_copy_text_are_nobodys_row() -> None:
     check_refusal("22P04", ', line 2: "a"', INTEGERS)
+
+
+def test_rows_that_are_refused_before_they_reach_the_server_are_told_together(make_side: Make) -> None:
+    rows = wire.pack_rows([["a", "fine"], ["b", "secret\0"], ["c", "fine"], ["d", b"secret"]])
+    with staging(make_side, "postgresql", "text") as session:
+        error = refused(session, "text", Kind.TEXT, PartRows(encoding="rows", data=rows))
+    assert (error.row, [other.row for other in error.others]) == (1, [3])
+
+
+def test_rows_that_would_be_rounded_are_told_together(make_side: Make) -> None:
+    data = b"a\t1.5\nb\t1.555\nc\t100\nd\t\\N\n"
+    with staging(make_side, "postgresql", "numeric(4,2)") as session:
+        error = refused(session, "numeric(4,2)", Kind.NUMERIC, PartRows(encoding="copy", data=data))
+    assert (error.row, [other.row for other in error.others]) == (1, [2])
+
+
+def test_rows_that_sqlite_would_change_are_told_together(make_side: Make) -> None:
+    part = PartRows(encoding="copy", data=b"a\tNaN\nb\t1.5\nc\tNaN\n")
+    columns = (COLUMNS[0], Staged("v1", Kind.FLOAT, "value"))
+    with staging(make_side, "sqlite", "real") as session, pytest.raises(RefusedRow) as caught, session.attempt():
+        session.database.fill_staging(session, "cdc_sync_9_staging", columns, targets("real", Kind.FLOAT), part)
+    assert (caught.value.row, [other.row for other in caught.value.others]) == (0, [2])
