@@ -22,7 +22,8 @@ from cdc_sync.databases import postgresql_capture as holes
 from cdc_sync.databases import postgresql_staging as staging_rows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
-from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError
+from cdc_sync.databases.refusals import check
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, RefusedRow
 
 CHUNK = 2 * 1024 * 1024
 _LENGTH = re.compile(r"\((\d+)\)")
@@ -366,7 +367,7 @@ class PostgreSQL(Database):
         names = sqlfiles.columns(column.name for column in lines.columns)
         statement = sqlfiles.fill(self.text("fill_staging"), {"name": staging, "columns": names, "where": where})
         try:
-            with session.driver.cursor() as cursor:
+            with self.translated(), session.attempt(), session.driver.cursor() as cursor:
                 with cursor.copy(statement) as copy:
                     copy.write(lines.data)
                 return int(cursor.rowcount)
@@ -374,8 +375,22 @@ class PostgreSQL(Database):
             translated = self._translated(error)
             if not (isinstance(translated, DatabaseError) and translated.temporary):
                 place = (error.diag.context or "").partition(staging)[2]
-                staging_rows.check_refusal(error.sqlstate or "", place, lines)
+                found = staging_rows.refusal(error.sqlstate or "", place, lines)
+                check([found.error, *self._unreadable(session, lines, found.column)] if found else [])
             raise translated from None
+
+    def _unreadable(self, session: Session, lines: staging_rows.Lines, column: int | None) -> list[RefusedRow]:
+        """Other rows of which the column is no more to be read; a server before 16 does not say."""
+        if column is None:
+            return []
+        (texts,) = staging_rows.texts(lines.data, [column])
+        target = lines.targets[column]
+        try:
+            with session.attempt():
+                places = session.run("values/unreadable", texts=texts, type=target.declared)
+        except DatabaseError:
+            return []
+        return staging_rows.unreadable((place for (place,) in places), target)
 
     def _explain_rounding(self, session: Session, lines: staging_rows.Lines) -> None:
         """Find a line that a condition kept out: the server counts them only."""

@@ -26,6 +26,7 @@ _WHY = {
     "22021": "bytes that are no text in the server's encoding",
     "22P05": "a character that the server cannot store",
 }
+_UNREADABLE = "a value that arrived: it is no {declared}"
 _BAD_FORMAT = "22P04"
 """The lines themselves are wrong, and no row can help it."""
 
@@ -155,34 +156,48 @@ def foreign(columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
 def texts(data: bytes, indexes: Sequence[int]) -> list[list[str | None]]:
     """The values of some columns."""
     rows = [values.split_line(line) for line in data.splitlines()]
-    return [[None if (text := row[i]) is None else text.decode() for row in rows] for i in indexes]
+    return [[None if (text := row[i]) is None else text.decode(errors="replace") for row in rows] for i in indexes]
 
 
-def check_refusal(code: str, place: str, lines: Lines) -> None:
-    """Raise RefusedRow where the server says which row it was: ``, line 3, column v2: "..."``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What the server refused, and the number of its column, if that is known."""
+
+    error: RefusedRow
+    column: int | None
+
+
+def refusal(code: str, place: str, lines: Lines) -> Refusal | None:
+    """Which row it was, where the server says it: ``, line 3, column v2: "..."``.
 
     ``place`` is what its context says behind the staging table's name. The words are in the server's own language, so
     only the line's number and the column's name are looked for.
     """
-    names = "|".join(re.escape(column.name) for column in lines.columns)
-    found = re.match(rf"\D{{1,20}}(\d+)(?:\D{{1,20}}?\b({names})(?!\w))?", place)
+    names = [column.name for column in lines.columns]
+    found = re.match(rf"\D{{1,20}}(\d+)(?:\D{{1,20}}?\b({'|'.join(map(re.escape, names))})(?!\w))?", place)
     if found is None or code == _BAD_FORMAT or not (found[2] or code.startswith("22")):
-        return
+        return None
     row = int(found[1]) - 1
-    named = next((t for c, t in zip(lines.columns, lines.targets, strict=True) if c.name == found[2]), None)
-    target = named or _unwritable(row, lines)
-    why = _WHY.get(code, "a value that arrived: it is no {declared}")
-    why = why.format(declared=target.declared if target else "text")
-    raise refused(why, row=row, table=lines.targets[0].table, target=target, code=code)
+    column = names.index(found[2]) if found[2] else _unwritable(row, lines)
+    target = None if column is None else lines.targets[column]
+    why = _WHY.get(code, _UNREADABLE).format(declared=target.declared if target else "text")
+    error = refused(why, row=row, table=lines.targets[0].table, target=target, code=code)
+    return Refusal(error=error, column=column)
 
 
-def _unwritable(row: int, lines: Lines) -> Target | None:
+def unreadable(places: Iterable[int], target: Target) -> list[RefusedRow]:
+    """Rows, counted from 1, whose text the type does not take."""
+    why = _UNREADABLE.format(declared=target.declared)
+    return [refused(why, row=place - 1, table=target.table, target=target, code="22P02") for place in places]
+
+
+def _unwritable(row: int, lines: Lines) -> int | None:
     """The column whose text the server's encoding cannot hold; the server itself looks at whole lines."""
-    for text, target in zip(lines.data.splitlines()[row].split(b"\t"), lines.targets, strict=True):
+    for column, text in enumerate(lines.data.splitlines()[row].split(b"\t")):
         try:
             text.decode().encode(lines.encoding)
         except UnicodeError:
-            return target
+            return column
         except LookupError:  # an encoding that only the server knows
             return None
     return None
