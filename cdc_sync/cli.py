@@ -11,7 +11,17 @@ from typing import Any
 
 import click
 
-from cdc_sync import __version__, capture, config, databases, follow, letter_commands, repair_commands, ship
+from cdc_sync import (
+    __version__,
+    capture,
+    config,
+    conflict_commands,
+    databases,
+    follow,
+    letter_commands,
+    repair_commands,
+    ship,
+)
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
 from cdc_sync.databases import Mode
@@ -47,6 +57,7 @@ def main() -> None:
 
 
 main.add_command(letter_commands.dead_letters)
+main.add_command(conflict_commands.conflicts)
 main.add_command(repair_commands.resync)
 main.add_command(repair_commands.verify)
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cdc_sync.core.conflicts import CLOCK_AHEAD, CONFLICTS, MERGES, Policies, Policy
 from cdc_sync.core.plan import CAPTURES, OPERATIONS, SyncedTable
 from cdc_sync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _URL = re.compile(r"\w+(\+\w+)?://")
 _TABLE = ("name", "key", "exclude", "except", "where", "operations", "capture", "skip_unchanged", "reference")
+_POLICY = ("conflict", "merge")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -41,6 +43,7 @@ class Config:
     node: Node
     tables: tuple[SyncedTable, ...]
     destinations: tuple[Destination, ...] = ()
+    policies: Policies = field(default_factory=Policies)
 
     @property
     def key_path(self) -> Path:
@@ -78,16 +81,21 @@ class _Reader:
     def config(self) -> Config:
         _known(self.document, ("node", "tables", "destinations"), "the file")
         node = self._node(_section(self.document, "node"))
-        tables = tuple(self._table(entry, i) for i, entry in enumerate(_entries(self.document, "tables"), 1))
+        entries = _entries(self.document, "tables")
+        tables = tuple(self._table(entry, i) for i, entry in enumerate(entries, 1))
+        policies = Policies(
+            tables=tuple((table, _policy(entry, table.name)) for table, entry in zip(tables, entries, strict=True)),
+            clock_ahead=_seconds(_section(self.document, "node"), "clock_ahead", "[node]", CLOCK_AHEAD),
+        )
         destinations = tuple(
             self._destination(entry, i) for i, entry in enumerate(_entries(self.document, "destinations"), 1)
         )
         _unique([table.name for table in tables], "[[tables]]")
         _unique([destination.name for destination in destinations], "[[destinations]]")
-        return Config(path=self.path, node=node, tables=tables, destinations=destinations)
+        return Config(path=self.path, node=node, tables=tables, destinations=destinations, policies=policies)
 
     def _node(self, entry: Mapping[str, Any]) -> Node:
-        _known(entry, ("name", "database"), "[node]")
+        _known(entry, ("name", "database", "clock_ahead"), "[node]")
         name = _string(entry, "name", "[node]")
         if not _NODE_NAME.fullmatch(name):
             raise ConfigError(
@@ -98,7 +106,7 @@ class _Reader:
 
     def _table(self, entry: Mapping[str, Any], number: int) -> SyncedTable:
         place = f"[[tables]] number {number}"
-        _known(entry, _TABLE, place)
+        _known(entry, (*_TABLE, *_POLICY), place)
         name = _string(entry, "name", place)
         place = f"table {name!r}"
         table = SyncedTable(
@@ -199,6 +207,18 @@ def _choice(entry: Mapping[str, Any], name: str, place: str, known: Sequence[str
     if value not in known:
         raise ConfigError(f"{place}: {name} is not one of {', '.join(known)}", hint=f'write {name} = "{known[0]}"')
     return str(value)
+
+
+def _policy(entry: Mapping[str, Any], name: str) -> Policy:
+    place = f"table {name!r}"
+    return Policy(conflict=_choice(entry, "conflict", place, CONFLICTS), merge=_choice(entry, "merge", place, MERGES))
+
+
+def _seconds(entry: Mapping[str, Any], name: str, place: str, default: float) -> float:
+    value = entry.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise ConfigError(f"{place}: {name} is no number of seconds", hint=f"write {name} = {default:.0f}")
+    return float(value)
 
 
 def _flag(entry: Mapping[str, Any], name: str, place: str) -> bool:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cdc_sync import apply, receive
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.change import Shape
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.wire import PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
@@ -26,8 +27,9 @@ PATIENCE = 5.0
 class DatabaseInbox:
     """Batches are stored here, and applied to the tables beside."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policies: Policies) -> None:
         self.database = database
+        self.policies = policies
         self.fresh = True
         receive.prepare(database)
 
@@ -41,12 +43,12 @@ class DatabaseInbox:
         receive.store(self.database, sealed, parts)
 
     def apply_next(self, origin: str, epoch: str) -> int | None:
-        applied = apply.apply_next(self.database, origin, epoch)
+        applied = apply.apply_next(self.database, origin, epoch, self.policies)
         return None if applied is None else applied.rows
 
     def revive(self) -> None:
         """Try again what waits: at first everything, and then what new batches may have brought the parents of."""
-        apply.revive(self.database, all_waiting=self.fresh)
+        apply.revive(self.database, self.policies, all_waiting=self.fresh)
         self.fresh = False
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
@@ -56,7 +58,7 @@ class DatabaseInbox:
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
         """The batch after this position, which arrives while it is read, where the database can take it so."""
-        return Stream(self.database, after, shapes, sections) if self.database.stages_ahead else None
+        return Stream(self.database, self.policies, after, shapes, sections) if self.database.stages_ahead else None
 
 
 _Arriving = tuple[str, PartRows] | None | Sealed
@@ -76,9 +78,15 @@ class Stream:
     """
 
     def __init__(
-        self, database: Database, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]
+        self,
+        database: Database,
+        policies: Policies,
+        after: Position,
+        shapes: Sequence[Shape],
+        sections: Sequence[Section],
     ) -> None:
         self._database = database
+        self._policies = policies
         self._after = after
         self._arriving: queue.Queue[_Arriving] = queue.Queue(WAITING)
         self._over = threading.Event()
@@ -106,7 +114,7 @@ class Stream:
         except CdcSyncError as error:
             log.debug("a batch did not stream to %s: %s", self._database, error)
             return False
-        apply.revive(self._database)
+        apply.revive(self._database, self._policies)
         return True
 
     def _put(self, item: _Arriving) -> None:
@@ -135,7 +143,9 @@ class Stream:
                     raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
                 apply.check_free(session, self._after.origin, self._after.epoch, {s.table for s in sections})
                 with apply.writing(session):
-                    batch = apply.Batch(session, shapes, sections)
+                    batch = apply.Batch(
+                        session, shapes, sections, apply.Bench(node=self._after.origin, policies=self._policies)
+                    )
                     while isinstance(item := self._next(), tuple):
                         batch.load(*item)
                     batch.write()
@@ -146,6 +156,6 @@ class Stream:
                 if verdict is not Verdict.STORE:
                     raise _GivenUp("the batch does not follow the last one stored")
                 receive.enter(session, header, sealed)
-                apply.finish(session, header)
+                apply.finish(session, header, batch.stage.bench.records)
         finally:
             self._over.set()

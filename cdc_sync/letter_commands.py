@@ -26,15 +26,14 @@ def dead_letters() -> None:
     """
 
 
-def _at_option(command: Callable[..., None]) -> Callable[..., None]:
+def at_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--at", "destination", default="", help="Look at this destination, not at the node itself.")(
         command
     )
 
 
 @contextmanager
-def _opened(config_path: Path, destination: str) -> Iterator[Database]:
-    settings = config.load(config_path)
+def opened(settings: Config, destination: str) -> Iterator[Database]:
     with databases.connect(_url(settings, destination), settings.folder) as database:
         prepare(database)
         yield database
@@ -65,12 +64,12 @@ def _chosen(database: Database, ids: Sequence[int]) -> list[Letter]:
 
 @dead_letters.command("list")
 @config_option
-@_at_option
+@at_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def list_command(context: click.Context, config_path: Path, destination: str, *, as_json: bool) -> None:
     """What waits, the oldest first. Ends with 3 where anything does."""
-    with _opened(config_path, destination) as database:
+    with opened(config.load(config_path), destination) as database:
         letters = _all(database)
     if as_json:
         click.echo(json.dumps([asdict(letter) for letter in letters], indent=2))
@@ -92,11 +91,11 @@ def _tell(letter: Letter) -> None:
 
 @dead_letters.command()
 @config_option
-@_at_option
+@at_option
 @click.argument("number", type=int)
 def show(config_path: Path, destination: str, number: int) -> None:
     """One letter with the values of its row, as they arrived."""
-    with _opened(config_path, destination) as database:
+    with opened(config.load(config_path), destination) as database:
         (letter,) = _chosen(database, [number])
         with database.begin(Mode.READ) as session:
             changes = letterbox.changes(session, letter)
@@ -109,14 +108,15 @@ def show(config_path: Path, destination: str, number: int) -> None:
 
 @dead_letters.command()
 @config_option
-@_at_option
+@at_option
 @click.argument("numbers", type=int, nargs=-1)
 @click.pass_context
 def retry(context: click.Context, config_path: Path, destination: str, numbers: tuple[int, ...]) -> None:
     """Try these letters again, or all of them."""
-    with _opened(config_path, destination) as database:
+    settings = config.load(config_path)
+    with opened(settings, destination) as database:
         chosen = _chosen(database, numbers)
-        done = apply.retry(database, chosen)
+        done = apply.retry(database, chosen, settings.policies)
         left = len(_all(database))
     click.echo(f"{counted(done, 'row')} applied, {counted(left, 'row')} still waiting")
     if left:
@@ -125,7 +125,7 @@ def retry(context: click.Context, config_path: Path, destination: str, numbers: 
 
 @dead_letters.command()
 @config_option
-@_at_option
+@at_option
 @click.argument("number", type=int)
 @click.option("--reason", required=True, help="Why, for the record.")
 def skip(config_path: Path, destination: str, number: int, reason: str) -> None:
@@ -133,7 +133,7 @@ def skip(config_path: Path, destination: str, number: int, reason: str) -> None:
 
     Example: cdc-sync dead-letters skip 7 --reason "entered twice; the paper form says 1987"
     """
-    with _opened(config_path, destination) as database:
+    with opened(config.load(config_path), destination) as database:
         (letter,) = _chosen(database, [number])
         with database.begin(Mode.WRITE) as session:
             session.run("letter_skip", id=letter.id, reason=reason)

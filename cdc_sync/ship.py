@@ -213,7 +213,7 @@ class Replicator:
                 if destination.name not in self.checked:
                     self._check_target(target, destination)
                     self.checked.add(destination.name)
-                self.roads[destination.name] = Direct(DatabaseInbox(target))
+                self.roads[destination.name] = Direct(DatabaseInbox(target, self.config.policies))
             except BaseException:
                 target.close()
                 raise

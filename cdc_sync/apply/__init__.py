@@ -6,22 +6,24 @@ a person asks for it. The position moves on, and nothing else waits.
 """
 
 from cdc_sync.apply.batch import Batch
-from cdc_sync.apply.parts import apply_in_parts, retry, revive
+from cdc_sync.apply.judge import Bench
+from cdc_sync.apply.parts import apply_in_parts, decide, retry, revive
 from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, writing
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Database
 from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch, SchemaMismatch
 
-__all__ = ["Applied", "Batch", "apply_next", "check_free", "finish", "retry", "revive", "writing"]
+__all__ = ["Applied", "Batch", "Bench", "apply_next", "check_free", "decide", "finish", "retry", "revive", "writing"]
 
 
-def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
+def apply_next(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     """Apply the origin's next stored batch; None where everything is applied.
 
     Raises SchemaMismatch where the target lacks a table or a column, and DatabaseError for what may pass: then nothing
     of the batch is applied. Anything else is put aside row by row, and told by ``Applied``.
     """
     try:
-        return apply_whole(database, origin, epoch)
+        return apply_whole(database, origin, epoch, policies)
     except (SchemaMismatch, RejectedBatch):
         raise
     except DatabaseError as error:
@@ -29,4 +31,4 @@ def apply_next(database: Database, origin: str, epoch: str) -> Applied | None:
             raise
     except CdcSyncError:
         pass
-    return apply_in_parts(database, origin, epoch)
+    return apply_in_parts(database, origin, epoch, policies)

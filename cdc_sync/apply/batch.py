@@ -1,12 +1,13 @@
 """A batch on its way into the target's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
 from cdc_sync.core.change import Shape, Shapes, Table
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.wire import PartRows, Section
-from cdc_sync.databases import Session
+from cdc_sync.databases import Session, versions
 from cdc_sync.errors import SchemaMismatch
 
 
@@ -14,13 +15,24 @@ class Batch:
     """One batch on its way into the target's tables: its rows are loaded part by part, then written in one go."""
 
     def __init__(
-        self, session: Session, shapes: Sequence[Shape], sections: Sequence[Section], scratch: str = "cdc_sync_"
+        self,
+        session: Session,
+        shapes: Sequence[Shape],
+        sections: Sequence[Section],
+        bench: Bench,
+        scratch: str = "cdc_sync_",
     ) -> None:
         named = {shape.name: shape for shape in shapes}
         described = _described(session, named)
         targets = {name: session.database.table(table) for name, table in described.items()}
         self.stage = Stage(
-            session=session, shapes=named, order=parents_first(named), described=described, targets=targets
+            session=session,
+            shapes=named,
+            order=parents_first(named),
+            described=described,
+            targets=targets,
+            bench=bench,
+            versions=_versions(session, named, described, [section.table for section in sections]),
         )
         ordered = sorted(sections, key=lambda section: self.stage.order.index(section.table))
         self.work = {section.table: Work(self.stage, section, f"{scratch}{i}_") for i, section in enumerate(ordered)}
@@ -49,6 +61,17 @@ class Batch:
             item.point_forward()
         for item in reversed(work):
             item.delete()
+        for item in work:
+            item.stamp()
+
+
+def _versions(session: Session, shapes: Shapes, described: Mapping[str, Table], names: Sequence[str]) -> dict[str, str]:
+    """The tables of versions of these tables, made where they are not there yet."""
+    known = {table: (name, declared) for table, name, declared in session.run("versioned")}
+    return {
+        name: versions.prepared(session, known, described[name], described[name].told_apart_by(shapes[name].key))
+        for name in names
+    }
 
 
 def _described(session: Session, shapes: Shapes) -> dict[str, Table]:

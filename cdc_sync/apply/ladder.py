@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from cdc_sync.apply.batch import Batch
-from cdc_sync.apply.work import Conflict, Missing
+from cdc_sync.apply.judge import Bench, Conflict, Held, Record
+from cdc_sync.apply.work import Missing
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.layout import layout
 from cdc_sync.core.letters import Reason, State
 from cdc_sync.core.wire import PartRows, Section
@@ -59,6 +61,7 @@ class Aside:
     counts: Mapping[str, int]
     keyed: bool
     rows: PartRows
+    record: Record | None = None
 
 
 class Ladder:
@@ -67,10 +70,16 @@ class Ladder:
     What is tried is a selection of *units* (see ``databases.units``), each within a savepoint.
     """
 
-    def __init__(self, session: Session, shapes: Sequence[Shape], tables: Iterable[str]) -> None:
+    def __init__(
+        self, session: Session, shapes: Sequence[Shape], tables: Iterable[str], node: str, policies: Policies
+    ) -> None:
         self.session = session
         self.shapes = shapes
-        self.raw = Batch(session, shapes, [Section(table=table, counts=_KEYED) for table in tables], "cdc_sync_raw_")
+        self.node = node
+        self.policies = policies
+        self.records: list[Record] = []
+        sections = [Section(table=table, counts=_KEYED) for table in tables]
+        self.raw = Batch(session, shapes, sections, self._bench(), "cdc_sync_raw_")
         self.unit = {
             table: sa.table(f"{work.scratch}unit", sa.column("seq"), sa.column("place"))
             for table, work in self.raw.work.items()
@@ -78,8 +87,12 @@ class Ladder:
         self.refused: list[Refused] = []
         self.aside: dict[int, Reason] = {}
         self.blocked: set[int] = set()
+        self.held: dict[int, Record] = {}
         self.units = 0
         self.dangling = self._dangling()
+
+    def _bench(self) -> Bench:
+        return Bench(node=self.node, policies=self.policies)
 
     # --- staging
 
@@ -237,6 +250,9 @@ class Ladder:
             except Missing as missing:
                 if not self._defer(missing):
                     return missing
+            except Held as held:
+                if not self._hold(held):
+                    return held
             except DatabaseError as error:
                 if error.temporary:
                     raise
@@ -252,7 +268,7 @@ class Ladder:
         sections = [section for section in sections if section.counts]
         if not sections:
             return
-        batch = Batch(self.session, self.shapes, sections, "cdc_sync_try_")
+        batch = Batch(self.session, self.shapes, sections, self._bench(), "cdc_sync_try_")
         for table, work in batch.work.items():
             columns = [column.name for column in work.layout.columns]
             raw = self.raw.work[table].writer.staging
@@ -260,6 +276,7 @@ class Ladder:
             self.session.execute(sa.insert(work.writer.staging).from_select(columns, rows))
         batch.write()
         self._check_references()
+        self.records += batch.stage.bench.records
 
     def _check_references(self) -> None:
         """What deferred constraints would refuse at the end of the transaction must be refused now."""
@@ -313,6 +330,17 @@ class Ladder:
         self._put_aside(found)
         return bool(found)
 
+    def _hold(self, held: Held) -> bool:
+        """Put the units of these changes aside until somebody decides. False where nothing is new."""
+        found: dict[int, Reason] = {}
+        for record in held.records:
+            place = self._places(record.table)[record.met.seq]
+            if place not in self.aside:
+                found[place] = Reason(state=State.HELD, error=held)
+                self.held[place] = record
+        self._put_aside(found)
+        return bool(found)
+
     def _put_aside(self, reasons: Mapping[int, Reason]) -> None:
         self.aside |= reasons
         self.session.many(sa.insert(_ASIDE), [{"place": place} for place in reasons])
@@ -359,6 +387,7 @@ class Ladder:
                 counts=Counter(about[i][2] for i in indexes),
                 keyed=True,
                 rows=letters.joined([single[i] for i in indexes]),
+                record=self.held.get(place),
             )
 
     def _left_refused(self) -> Iterator[Aside]:

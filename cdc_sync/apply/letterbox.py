@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from cdc_sync.apply.judge import Record
 from cdc_sync.apply.ladder import Aside, Ladder
 from cdc_sync.core import wire
+from cdc_sync.core.conflicts import Outcome
 from cdc_sync.core.layout import layout
 from cdc_sync.core.letters import Letter, State, read_row, single_rows
 from cdc_sync.core.wire import PartRows
@@ -58,13 +60,48 @@ class Taken:
     def post(self, session: Session, place: Mapping[str, object], asides: Iterable[Aside]) -> Counter[State]:
         """Write down what was put aside, under the batch that ``place`` names; returns how many of each state."""
         since = {(letter.table, letter.seq): letter.noted_at for letter in self.letters}
+        left = list(asides)
         for letter in self.letters:
             session.run("letter_remove", id=letter.id)
-        posted: Counter[State] = Counter()
-        for aside in asides:
-            _add(session, place, aside, since.get((aside.table, aside.seq)) or _now())
-            posted[aside.reason.state] += 1
-        return posted
+        self._settle(session, {(aside.table, aside.seq) for aside in left})
+        for aside in left:
+            noted_at = since.get((aside.table, aside.seq))
+            _add(session, place, aside, noted_at or _now())
+            if aside.record is not None and noted_at is None:
+                record(session, place, [replace(aside.record, met=replace(aside.record.met, seq=aside.seq))])
+        return Counter(aside.reason.state for aside in left)
+
+    def _settle(self, session: Session, left: Set[tuple[str, int]]) -> None:
+        """Letters that wait no more have had their conflicts decided."""
+        for letter in self.letters:
+            if (letter.table, letter.seq) not in left and letter.state is State.HELD:
+                settle(session, letter, Outcome.SOURCE)
+
+
+def settle(session: Session, letter: Letter, outcome: Outcome) -> None:
+    """What was held is decided."""
+    place = {"origin": letter.origin, "epoch": letter.epoch, "table_name": letter.table, "seq": letter.seq}
+    session.run("conflict_decide", **place, outcome=outcome.value)
+
+
+def record(session: Session, place: Mapping[str, object], records: Iterable[Record]) -> None:
+    """Write conflicts down, under the batch that ``place`` names."""
+    for found in records:
+        session.run(
+            "conflict_add",
+            **place,
+            table_name=found.table,
+            seq=found.met.seq,
+            kind=found.met.kind.value,
+            policy=found.policy,
+            outcome=found.outcome.value,
+            met_origin=found.met.origin,
+            met_at=found.met.written_at,
+            captured_at=found.met.at,
+            source_row=found.source_row,
+            target_row=found.target_row,
+            noted_at=_now(),
+        )
 
 
 def _add(session: Session, place: Mapping[str, object], aside: Aside, noted_at: str) -> None:

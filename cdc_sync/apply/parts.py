@@ -4,32 +4,35 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from cdc_sync.apply import letterbox
+from cdc_sync.apply.judge import Record
 from cdc_sync.apply.ladder import Ladder
 from cdc_sync.apply.letterbox import Taken
 from cdc_sync.apply.whole import Applied, finish, header_of, next_header, parts, writing
+from cdc_sync.core.conflicts import Outcome, Policies, Policy
 from cdc_sync.core.letters import Letter, State
 from cdc_sync.core.wire import Header
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.receive import locked_position
 
 
-def apply_in_parts(database: Database, origin: str, epoch: str) -> Applied | None:
+def apply_in_parts(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     """Apply the origin's next stored batch as far as it can be; the rest is put aside."""
     with database.begin(Mode.WRITE) as session:
         header = next_header(session, origin, epoch)
         if header is None:
             return None
         with writing(session):
-            aside = _climb(session, header)
-        finish(session, header)
+            aside, records = _climb(session, header, policies)
+        finish(session, header, records)
         return Applied(number=header.number, rows=header.rows, aside=aside)
 
 
-def _climb(session: Session, header: Header) -> Counter[State]:
+def _climb(session: Session, header: Header, policies: Policies) -> tuple[Counter[State], list[Record]]:
     box = letterbox.of(session, header.node, header.epoch)
     alike = _alike(session, header, box)
     sections = {section.table: section for section in header.sections}
-    ladder = Ladder(session, header.shapes, sorted(sections.keys() | {letter.table for letter in alike}))
+    tables = sorted(sections.keys() | {letter.table for letter in alike})
+    ladder = Ladder(session, header.shapes, tables, header.node, policies)
     for part, rows in parts(session, header):
         ladder.load(part.table, rows, keyed=sections[part.table].keyed)
     taken, waiting = Taken(), defaultdict[str, set[str]](set)
@@ -42,7 +45,7 @@ def _climb(session: Session, header: Header) -> Counter[State]:
     ladder.number()
     ladder.block(waiting)
     ladder.climb()
-    return taken.post(session, _place(header), ladder.left())
+    return taken.post(session, _place(header), ladder.left()), ladder.records
 
 
 def _place(header: Header) -> dict[str, object]:
@@ -67,7 +70,7 @@ def _touched(ladder: Ladder, box: Sequence[Letter]) -> set[int]:
     return found
 
 
-def revive(database: Database, *, all_waiting: bool = False) -> int:
+def revive(database: Database, policies: Policies, *, all_waiting: bool = False) -> int:
     """Try again what waits for something that may have come; returns how many rows were applied.
 
     That is rows whose parents were missing; with ``all_waiting`` those too that some other row was in the way of, which
@@ -77,7 +80,9 @@ def revive(database: Database, *, all_waiting: bool = False) -> int:
         origins = session.run("letters_awaiting")
     total, done = 0, 1
     while origins and done:
-        done = sum(_retried(database, origin, epoch, _waits if all_waiting else _awaits) for origin, epoch in origins)
+        done = sum(
+            _retried(database, origin, epoch, policies, _waits if all_waiting else _awaits) for origin, epoch in origins
+        )
         total += done
     return total
 
@@ -90,11 +95,13 @@ def _waits(letter: Letter) -> bool:
     return letter.state is not State.DEAD
 
 
-def retry(database: Database, wanted: Iterable[Letter]) -> int:
+def retry(database: Database, wanted: Iterable[Letter], policies: Policies) -> int:
     """Try these letters again; with others about the same rows; returns how many are applied."""
     rows = {_row(letter) for letter in wanted}
     origins = sorted({(origin, epoch) for origin, epoch, *_ in rows})
-    return sum(_retried(database, origin, epoch, lambda letter: _row(letter) in rows) for origin, epoch in origins)
+    return sum(
+        _retried(database, origin, epoch, policies, lambda letter: _row(letter) in rows) for origin, epoch in origins
+    )
 
 
 def _row(letter: Letter) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ class _InVain(Exception):
     """Nothing was applied: everything stays as it was."""
 
 
-def _retried(database: Database, origin: str, epoch: str, wanted: Callable[[Letter], bool]) -> int:
+def _retried(database: Database, origin: str, epoch: str, policies: Policies, wanted: Callable[[Letter], bool]) -> int:
     done = 0
     with database.begin(Mode.READ) as session:
         numbers = _generations(session, filter(wanted, letterbox.of(session, origin, epoch)))
@@ -116,7 +123,7 @@ def _retried(database: Database, origin: str, epoch: str, wanted: Callable[[Lett
                 locked_position(session, origin, epoch)
                 letters = [letter for letter in letterbox.of(session, origin, epoch) if letter.id in group]
                 with writing(session):
-                    done += _again(session, letters)
+                    done += _again(session, letters, policies)
         except _InVain:
             continue
     return done
@@ -131,11 +138,12 @@ def _generations(session: Session, letters: Iterable[Letter]) -> list[set[int]]:
     return list(groups.values())
 
 
-def _again(session: Session, letters: Sequence[Letter]) -> int:
+def _again(session: Session, letters: Sequence[Letter], policies: Policies) -> int:
     if not letters:
         raise _InVain
     header = header_of(session, letters[0].origin, letters[0].epoch, max(letter.number for letter in letters))
-    ladder, taken = Ladder(session, header.shapes, sorted({letter.table for letter in letters})), Taken()
+    tables = sorted({letter.table for letter in letters})
+    ladder, taken = Ladder(session, header.shapes, tables, header.node, policies), Taken()
     for letter in letters:
         taken.take(session, ladder, letter)
     ladder.number()
@@ -145,4 +153,22 @@ def _again(session: Session, letters: Sequence[Letter]) -> int:
     done = len(letters) - posted.total()
     if done <= 0:
         raise _InVain
+    letterbox.record(session, _place(header), ladder.records if policies is not _FOR_SOURCE else ())
     return done
+
+
+_FOR_SOURCE = Policies(default=Policy(conflict="source_wins"))
+"""What a person's decision for the source comes to; the conflict is written down already."""
+
+
+def decide(database: Database, letter: Letter, *, for_source: bool) -> bool:
+    """Settle a held conflict: the source's version is written, or given up. False where it cannot be written."""
+    if for_source:
+        return bool(retry(database, [letter], _FOR_SOURCE))
+    with database.begin(Mode.WRITE) as session:
+        locked_position(session, letter.origin, letter.epoch)
+        for other in letterbox.of(session, letter.origin, letter.epoch):
+            if _row(other) == _row(letter):
+                session.run("letter_remove", id=other.id)
+                letterbox.settle(session, other, Outcome.TARGET)
+    return True

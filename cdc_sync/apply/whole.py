@@ -1,12 +1,14 @@
 """A stored batch written in one go."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cdc_sync.apply import letterbox
 from cdc_sync.apply.batch import Batch
+from cdc_sync.apply.judge import Bench, Record
 from cdc_sync.core import wire
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.letters import State
 from cdc_sync.core.wire import Header, Part, PartRows
 from cdc_sync.databases import Database, Mode, Session
@@ -27,7 +29,7 @@ class InTheWay(CdcSyncError):
     """Rows that the batch may speak of wait already: it is applied in parts."""
 
 
-def apply_whole(database: Database, origin: str, epoch: str) -> Applied | None:
+def apply_whole(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     """Apply the origin's next stored batch, whole or not at all; None where everything is applied."""
     with database.begin(Mode.WRITE) as session:
         header = next_header(session, origin, epoch)
@@ -35,11 +37,11 @@ def apply_whole(database: Database, origin: str, epoch: str) -> Applied | None:
             return None
         check_free(session, header.node, header.epoch, {section.table for section in header.sections})
         with writing(session):
-            batch = Batch(session, header.shapes, header.sections)
+            batch = Batch(session, header.shapes, header.sections, Bench(node=origin, policies=policies))
             for part, rows in parts(session, header):
                 batch.load(part.table, rows)
             batch.write()
-        finish(session, header)
+        finish(session, header, batch.stage.bench.records)
         return Applied(number=header.number, rows=header.rows)
 
 
@@ -79,8 +81,9 @@ def writing(session: Session) -> Iterator[None]:
         yield
 
 
-def finish(session: Session, header: Header) -> None:
+def finish(session: Session, header: Header, records: Iterable[Record]) -> None:
     """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
     place = {"origin": header.node, "epoch": header.epoch}
+    letterbox.record(session, {**place, "number": header.number}, records)
     session.run("inbox_done", **place, number=header.number)
     session.run("position_applied", **place, applied=header.number)

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from cdc_sync.apply.judge import Bench, Conflict, Judge
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, steps
@@ -40,19 +42,24 @@ class Missing(Deferred):
         self.rows = rows
 
 
-class Conflict(CdcSyncError):
-    """Two versions of a row, or two rows at one place, of which one must be chosen."""
+class _NotNew(Exception):
+    """Some row is there already, or lacks its parent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Where a batch is written: its shapes, parents first in ``order``, and the target's tables for them."""
+    """Where a batch is written: its shapes, parents first in ``order``, and the target's tables for them.
+
+    ``versions`` names the tables with the versions of their rows.
+    """
 
     session: Session
     shapes: Shapes
     order: Sequence[str]
     described: Mapping[str, Table]
     targets: Mapping[str, sa.TableClause]
+    bench: Bench
+    versions: Mapping[str, str]
 
 
 class Work:
@@ -68,7 +75,9 @@ class Work:
         self.layout = layout(stage.shapes, section.table, keyed=section.keyed)
         self.targets = self._targets()
         self.writer = self._writer(self._create_staging(), chained=False)
+        self.judge = Judge(self.session, stage.bench, self.writer, stage.versions.get(section.table, ""))
         self.alive = 0
+        self.all_new = False
 
     def _writer(self, staging: sa.TableClause, *, chained: bool) -> Writer:
         return Writer(
@@ -122,8 +131,7 @@ class Work:
         only_inserts = set(self.section.counts) == {"I"}
         if self.section.keyed or (not only_inserts and self.session.query(self.writer.repeated())):
             self.session.execute(self.writer.drop_superseded())
-        self.alive, keyless = self.session.query(self.writer.staged())[0]
-        if keyless:
+        if self._count():
             raise CdcSyncError(
                 f"table {self.section.table!r}: rows without a value in key {', '.join(self._shape.key)} arrived",
                 hint="give them a key at their source; nothing of their batch was applied, and nothing is lost",
@@ -132,6 +140,8 @@ class Work:
     def mark(self) -> None:
         if self.section.keyed:
             self._keep(self.writer.mark, self.writer.keep_marks())
+            self.judge.marked(self.writer)
+            self._count()
 
     def withdraw(self, renamed: set[str]) -> None:
         """Delete marked rows at once, to be inserted again, where they could not be found again later.
@@ -142,14 +152,20 @@ class Work:
         locator = set(self.writer.locator)
         follows = any(r.table in renamed and not locator.isdisjoint(r.columns) for r in self._shape.after)
         if self.section.keyed and follows:
+            self.judge.leave(self.writer)
             self.session.execute(self.writer.withdraw())
             self.session.execute(self.writer.forget_marks())
 
     def write(self) -> None:
-        if not self.alive:
+        if not self.alive or self._insert_new():
             return
+        self.judge.living(self.writer)
+        self._count()
+        self.judge.leave(self.writer)
         if self.section.counts.get("K"):
             self._rename()
+        if not self.alive:
+            return
         if set(self.section.counts) != {"I"}:
             self._make_room()
         if self.forward:
@@ -174,7 +190,14 @@ class Work:
 
     def delete(self) -> None:
         if self.section.keyed:
+            self.judge.leave(self.writer)
+            self.judge.bury()
             self.session.execute(self.writer.delete(alive=bool(self.alive)))
+
+    def stamp(self) -> None:
+        """Note whose rows these are now."""
+        if self.alive:
+            self.judge.stamp(self.writer, all_new=self.all_new)
 
     # --- helpers
 
@@ -210,6 +233,21 @@ class Work:
         self.session.many(statement, [{"change": seq, "row": row} for seq, row in found.items()])
         self.writer = self._writer(staging, chained=True)
         self.session.execute(self.writer.drop_unchained())
+
+    def _count(self) -> int:
+        """How many rows live after the batch; returns how many of them have no value in their key."""
+        self.alive, keyless = self.session.query(self.writer.staged())[0]
+        return int(keyless)
+
+    def _insert_new(self) -> bool:
+        """Insert rows that are all new; False, and nothing done, where one of them is there already."""
+        if set(self.section.counts) != {"I"} or self.forward:
+            return False
+        with suppress(_NotNew), self.session.attempt():
+            self.all_new = self._insert() == self.alive
+            if not self.all_new:
+                raise _NotNew
+        return self.all_new
 
     def _insert(self) -> int:
         table = self.stage.described[self.section.table]

@@ -53,13 +53,14 @@ class Writer:
     @cached_property
     def fate(self) -> sa.TableClause:
         count = len(self.layout.old)
-        return sa.table(f"{self.scratch}fate", *(sa.column(c) for c in ("seq", "op", *(f"o{i}" for i in range(count)))))
+        return sa.table(
+            f"{self.scratch}fate",
+            *(sa.column(c) for c in ("seq", "op", "at", *(f"o{i}" for i in range(count)))),
+        )
 
     @cached_property
     def mark(self) -> sa.TableClause:
-        return sa.table(
-            f"{self.scratch}mark", *(sa.column(c) for c in ("seq", "op", *(f"l{i}" for i in range(len(self.locator)))))
-        )
+        return sa.table(f"{self.scratch}mark", *(sa.column(c) for c in ("seq", "op", "at", *self._places)))
 
     @cached_property
     def moved(self) -> sa.TableClause:
@@ -121,7 +122,7 @@ class Writer:
         last, left = self.staging.alias(), self.staging.alias()
         rows = spans.join(last, last.c.seq == spans.c.last).join(left, left.c.seq == spans.c.left)
         old = [left.c[column.name] for column in self.layout.old]
-        return sa.select(last.c.seq, last.c.op, *old).select_from(rows).where(spans.c.births == constant(0))
+        return sa.select(last.c.seq, last.c.op, last.c.at, *old).select_from(rows).where(spans.c.births == constant(0))
 
     def _lives(self) -> sa.Select[*tuple[Any, ...]]:
         """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""
@@ -166,7 +167,7 @@ class Writer:
             self.fate, self.name, iter([self.fate.c[c.name] for c in self.layout.old]), outer=False
         )
         locator = [found.c[column].label(f"l{i}") for i, column in enumerate(self.locator)]
-        return sa.select(self.fate.c.seq, self.fate.c.op, *locator).select_from(rows)
+        return sa.select(self.fate.c.seq, self.fate.c.op, self.fate.c.at, *locator).select_from(rows)
 
     def _find(
         self, rows: sa.FromClause, name: str, leaves: Iterator[Expression], *, outer: bool
@@ -205,7 +206,9 @@ class Writer:
             _flag([flag for r, flag in there.items() if not set(r.columns).isdisjoint(shape.key)]).label("named"),
             _first_lacking(list(there.values())).label("lacks"),
         ]
-        return sa.select(staged.c.seq, *columns, *flags).select_from(rows).subquery("resolved")
+        return (
+            sa.select(staged.c.seq, staged.c.op, staged.c.at, *columns, *flags).select_from(rows).subquery("resolved")
+        )
 
     def _can_wait(self, reference: Reference) -> bool:
         """Whether a row may be inserted without this parent, and be given it once all rows are there."""

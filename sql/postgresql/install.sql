@@ -158,3 +158,40 @@ create table if not exists cdc_sync.letter (
 );
 
 create index if not exists letter_origin on cdc_sync.letter (origin, epoch);
+
+-- Tables whose rows carry a version: who wrote a row here last, and when that was captured. declared: as JSON, the columns
+-- of the version table that tell rows apart. A row without a version is this database's own.
+create table if not exists cdc_sync.versioned (
+    table_name text primary key,
+    version_table text not null,
+    declared text not null
+);
+
+-- Rows that another origin deleted, by natural key as JSON, in tables where the newest change wins.
+create table if not exists cdc_sync.tombstone (
+    table_name text not null,
+    row_key text not null,
+    origin text not null,
+    at text not null,
+    primary key (table_name, row_key)
+);
+
+-- Changes that met a row which somebody else wrote. met_origin, met_at: who, and when that was captured; both versions of
+-- the row as JSON. outcome: whose version stands here now.
+create table if not exists cdc_sync.conflict (
+    id bigint generated always as identity primary key,
+    origin text not null,
+    epoch text not null,
+    number bigint not null,
+    table_name text not null,
+    seq bigint not null,
+    kind text not null,
+    policy text not null,
+    outcome text not null,
+    met_origin text not null,
+    met_at text not null,
+    captured_at text not null,
+    source_row text not null,
+    target_row text not null,
+    noted_at text not null
+);

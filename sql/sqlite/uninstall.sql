@@ -12,3 +12,6 @@ drop table if exists cdc_sync_inbox;
 drop table if exists cdc_sync_inbox_part;
 drop table if exists cdc_sync_resync;
 drop table if exists cdc_sync_letter;
+drop table if exists cdc_sync_versioned;
+drop table if exists cdc_sync_tombstone;
+drop table if exists cdc_sync_conflict;

@@ -68,7 +68,7 @@ class Clinic:
 
     def retry(self) -> int:
         with databases.connect(self.server.url) as server:
-            return apply.retry(server, self.letters())
+            return apply.retry(server, self.letters(), self.configs["one"].policies)
 
     def codes(self) -> set[str]:
         return {code for (code,) in self.server.rows("select code from subject")}

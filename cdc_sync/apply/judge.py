@@ -1,0 +1,246 @@
+"""Conflicts of one table of one batch: found by its rows' versions, decided by the table's policy, written down."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
+from cdc_sync.core.wire import NotUtf8
+from cdc_sync.databases import Session, images
+from cdc_sync.databases.base import constant
+from cdc_sync.databases.versions import Versions
+from cdc_sync.databases.writing import Writer
+from cdc_sync.errors import CdcSyncError
+
+MANY = 500
+"""Rows whose images are read with one statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A conflict as it is written down."""
+
+    table: str
+    met: Met
+    policy: str
+    outcome: Outcome
+    source_row: str
+    target_row: str
+
+
+class Held(CdcSyncError):
+    """Changes that wait for a decision, each with its record."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        first = records[0]
+        super().__init__(
+            f"conflict {first.met.kind} in table {first.table!r}: two versions of a row, and nobody has decided",
+            hint="cdc-sync conflicts lists both, and takes a decision",
+        )
+        self.records = records
+
+
+class Conflict(CdcSyncError):
+    """Two rows at one place, of which one must go elsewhere."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """What judges need to know, and what they found: ``node`` is the origin of the batch."""
+
+    node: str = ""
+    policies: Policies = field(default_factory=Policies)
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def latest(self) -> str:
+        """The latest time of capture that is believed."""
+        latest = datetime.now(UTC) + timedelta(seconds=self.policies.clock_ahead)
+        return latest.isoformat(sep=" ", timespec="microseconds")
+
+
+class Judge:
+    """Finds what one table's staged changes meet, and takes out those that lose."""
+
+    def __init__(self, session: Session, bench: Bench, writer: Writer, version_table: str) -> None:
+        self.session = session
+        self.bench = bench
+        self.writer = writer
+        self.name = version_table
+        self.policy: Policy = bench.policies.of(writer.name)
+        self.stale = False
+
+    @property
+    def versions(self) -> Versions:
+        return Versions(self.writer, self.name, self.bench.node)
+
+    def marked(self, writer: Writer) -> None:
+        """Judge deletions and key changes, once the rows that they are about are found."""
+        self.writer = writer
+        kinds = {"D": Kind.DELETE_ORIGIN_DIFFERS}
+        found = [
+            Met(
+                seq=seq,
+                kind=kinds.get(op, Kind.UPDATE_ORIGIN_DIFFERS),
+                at=at,
+                origin=origin or "",
+                written_at=when or "",
+            )
+            for seq, op, at, origin, when in self.session.query(self.versions.met_marked())
+            if origin is not None or self.policy.conflict != "source_wins"
+        ]
+        buried = self._buried()
+        kinds = {"D": Kind.DELETE_MISSING}
+        found += [
+            Met(seq=seq, kind=kinds.get(op, Kind.UPDATE_MISSING), at=at, buried=buried.get(seq, ""))
+            for seq, op, at in self.session.query(self.versions.unmarked())
+        ]
+        self._judge(found)
+
+    def living(self, writer: Writer) -> None:
+        """Judge what is inserted or updated, once its parents are there."""
+        self.writer = writer
+        found, missing = [], False
+        for seq, op, at, there, differs, origin, when in self.session.query(self.versions.met()):
+            self.stale = True
+            if there and (origin is not None or self._is_conflict(op, bool(differs))):
+                kind = Kind.INSERT_EXISTS if op == "I" else Kind.UPDATE_ORIGIN_DIFFERS
+                found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or ""))
+            elif not there:
+                missing = True
+                found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at))
+        if missing:
+            buried = self._buried()
+            found = [_with_burial(met, buried) for met in found]
+        self._judge(found)
+
+    def _is_conflict(self, op: str, differs: bool) -> bool:
+        """Whether a row that nobody of ours wrote is in the way: one that is the same, or only older, is not."""
+        return differs and (op == "I" or self.policy.conflict != "source_wins")
+
+    def _buried(self) -> dict[int, str]:
+        """When rows of staged changes were deleted by other origins, where the newest change wins."""
+        if self.policy.conflict != "newest_wins":
+            return {}
+        rows = self.session.run("tombstones", table_name=self.writer.name)
+        graves = {key: at for key, origin, at in rows if origin != self.bench.node}
+        return {seq: graves[key] for seq, key in self._keys() if key in graves} if graves else {}
+
+    def bury(self) -> None:
+        """Remember what is deleted, where the newest change wins."""
+        if self.policy.conflict != "newest_wins" or not self.writer.layout.old:
+            return
+        fate = self.writer.fate
+        old = [self.session.database.apart(fate.c[column.name]) for column in self.writer.layout.old]
+        for at, *key in self.session.query(sa.select(fate.c.at, *old).where(fate.c.op == constant("D"))):
+            place = {"table_name": self.writer.name, "row_key": _key(key)}
+            self.session.run("tombstone_add", **place, origin=self.bench.node, at=at)
+
+    def _keys(self) -> Iterable[tuple[int, str]]:
+        """Natural keys of staged rows: that before the batch where there is one."""
+        writer, apart = self.writer, self.session.database.apart
+        now = [apart(writer.staging.c[name]) for name in images.key_columns(writer)]
+        yield from ((seq, _key(key)) for seq, *key in self.session.query(sa.select(writer.staging.c.seq, *now)))
+        if writer.layout.old:
+            old = [apart(writer.fate.c[column.name]) for column in writer.layout.old]
+            yield from ((seq, _key(key)) for seq, *key in self.session.query(sa.select(writer.fate.c.seq, *old)))
+
+    # --- decisions
+
+    def _judge(self, found: Sequence[Met]) -> None:
+        if not found:
+            return
+        latest = self.bench.latest
+        outcomes = {met.seq: decide(met, self.policy, self.bench.node, latest) for met in found}
+        records = list(self._records(found, outcomes))
+        held = [record for record in records if record.outcome is Outcome.HELD]
+        if held:
+            raise Held(held)
+        self._take_out([seq for seq, outcome in outcomes.items() if outcome is Outcome.TARGET])
+        self.bench.records += records
+
+    def _take_out(self, seqs: Sequence[int]) -> None:
+        staged = [self.writer.staging] + ([self.writer.fate, self.writer.mark] if self.writer.layout.old else [])
+        for some in _portions(seqs):
+            for table in staged:
+                self.session.execute(sa.delete(table).where(table.c.seq.in_(some)))
+
+    def _records(self, found: Sequence[Met], outcomes: Mapping[int, Outcome]) -> Iterable[Record]:
+        sources, targets = self._images([met.seq for met in found])
+        for met in found:
+            yield Record(
+                table=self.writer.name,
+                met=met,
+                policy=self.policy.conflict,
+                outcome=outcomes[met.seq],
+                source_row=sources.get(met.seq, "{}"),
+                target_row=targets.get(met.seq, "{}"),
+            )
+
+    def _images(self, seqs: Sequence[int]) -> tuple[dict[int, str], dict[int, str]]:
+        """Both versions of rows, as JSON for people to read: what came, and what stands here."""
+        sources: dict[int, str] = {}
+        targets: dict[int, str] = {}
+        for some in _portions(seqs):
+            sources |= self._read(images.came(self.writer, some))
+            for query in images.stands(self.writer, some):
+                targets |= self._read(query)
+        return sources, targets
+
+    def _read(self, query: images.Query) -> dict[int, str]:
+        names = self.writer.shapes[self.writer.name].names
+        return {seq: _image(names, values) for seq, *values in self.session.query(query)}
+
+    # --- versions
+
+    def leave(self, writer: Writer) -> None:
+        """Rows leave their places: what is known of these is forgotten."""
+        self.writer = writer
+        if writer.layout.old:
+            self.session.execute(self.versions.forget_marked())
+            self.stale = True
+
+    def stamp(self, writer: Writer, *, all_new: bool) -> None:
+        """Rows that were written get the batch's version."""
+        self.writer = writer
+        if not (all_new or self.stale or self.policy.conflict == "newest_wins"):
+            return
+        if not all_new:
+            self.session.execute(self.versions.stamp())
+        self.session.execute(self.versions.stamp_new(all_new=False))
+
+
+def _with_burial(met: Met, buried: Mapping[int, str]) -> Met:
+    return Met(
+        seq=met.seq,
+        kind=met.kind,
+        at=met.at,
+        origin=met.origin,
+        written_at=met.written_at,
+        buried=buried.get(met.seq, ""),
+    )
+
+
+def _portions(seqs: Sequence[int]) -> Iterable[list[sa.ColumnElement[Any]]]:
+    for start in range(0, len(seqs), MANY):
+        yield [constant(seq) for seq in seqs[start : start + MANY]]
+
+
+def _key(values: Sequence[object]) -> str:
+    return json.dumps([_shown(value) for value in values], ensure_ascii=False)
+
+
+def _image(names: Sequence[str], values: Sequence[object]) -> str:
+    return json.dumps(dict(zip(names, map(_shown, values), strict=True)), ensure_ascii=False)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, NotUtf8):
+        return "\\x" + value.data.hex()
+    return value if value is None or isinstance(value, (int, str)) else str(value)

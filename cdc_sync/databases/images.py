@@ -1,0 +1,41 @@
+"""Queries that show rows to people and compare their keys: what was staged, and what stands at the target."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.keys import Plain, steps
+from cdc_sync.databases.writing import Writer
+
+Query = sa.Select[*tuple[Any, ...]]
+
+
+def key_columns(writer: Writer) -> list[str]:
+    """The staged columns that hold the leaves of each row's natural key, as it is now."""
+    shape, names = writer.shapes[writer.name], []
+    for step in steps(shape):
+        if isinstance(step, Plain):
+            names.append(writer.layout.value(step.column))
+        else:
+            parents = writer.layout.parents[shape.references.index(step.reference)]
+            names += [column.name for column in parents]
+    return names
+
+
+def came(writer: Writer, seqs: Sequence[sa.ColumnElement[Any]]) -> Query:
+    """Seq and values of staged rows."""
+    staging, apart = writer.staging, writer.database.apart
+    values = [apart(staging.c[column.name]) for column in writer.layout.values]
+    return sa.select(staging.c.seq, *values).where(staging.c.seq.in_(seqs))
+
+
+def stands(writer: Writer, seqs: Sequence[sa.ColumnElement[Any]]) -> Iterator[Query]:
+    """Seq of staged rows, and the values of the target's row at the same key, or at the key before the batch."""
+    resolved, target = writer.resolved(), writer.target
+    values = [writer.database.apart(target.c[column]) for column in writer.shapes[writer.name].names]
+    rows = resolved.join(target, writer.same_key(target, resolved))
+    yield sa.select(resolved.c.seq, *values).select_from(rows).where(resolved.c.seq.in_(seqs))
+    if writer.layout.old:
+        rows = writer.mark.join(target, writer.located(target, writer.mark))
+        yield sa.select(writer.mark.c.seq, *values).select_from(rows).where(writer.mark.c.seq.in_(seqs))

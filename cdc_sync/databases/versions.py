@@ -1,0 +1,153 @@
+"""Versions: for each row that came from a node, which one wrote it last and when that was captured.
+
+They lie beside the target's tables under the same keys (primary key, or else natural key), so that a conflict is found
+by a join and never forgotten. What has no version was written by the target's own applications.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc_sync.core.change import Kind, Table
+from cdc_sync.databases import sqlfiles
+from cdc_sync.databases.base import Session, constant
+from cdc_sync.databases.writing import Writer
+
+READABLE = 40
+"""Characters of a table's name that stand in the name of its versions; a digest follows where that is not all of it."""
+
+
+def version_name(session: Session, table: str) -> str:
+    digest = hashlib.sha256(table.encode()).hexdigest()[:8]
+    plain = table.isascii() and len(table) <= READABLE
+    return session.database.change_name(f"version_{table}" if plain else f"version_{table[: READABLE // 4]}_{digest}")
+
+
+def prepared(session: Session, known: dict[str, tuple[str, str]], table: Table, locator: tuple[str, ...]) -> str:
+    """The name of the table of versions, made if it is not there; ``known`` are those that are (see ``versioned.sql``).
+
+    Where the columns that tell rows apart have changed, versions begin anew.
+    """
+    columns = [(f"l{i}", column.declared) for i, name in enumerate(locator) if (column := table.column(name))]
+    declared = json.dumps([[name, *column] for name, column in zip(locator, columns, strict=True)])
+    name = version_name(session, table.name)
+    if known.get(table.name) == (name, declared):
+        return name
+    session.run("version_drop", {"name": name})
+    definitions = ", ".join(f"{sqlfiles.quote(column)} {kind}" for column, kind in columns)
+    key = sqlfiles.columns(column for column, _ in columns)
+    session.run("version_table", {"name": name, "definitions": definitions, "key": key})
+    session.run("versioned_add", table_name=table.name, version_table=name, declared=declared)
+    known[table.name] = (name, declared)
+    return name
+
+
+class Versions:
+    """Builds the statements about one table's versions; ``node`` is the origin of what is staged."""
+
+    def __init__(self, writer: Writer, name: str, node: str) -> None:
+        self.writer = writer
+        self.node = constant(node)
+        self.places = [f"l{i}" for i in range(len(writer.locator))]
+        self.table = writer.database.change_table(name, (*self.places, "origin", "at"))
+
+    def met(self) -> sa.Select[*tuple[Any, ...]]:
+        """Staged rows that live on, and meet a row of somebody else's, or none although they say it is there.
+
+        seq, op, at, whether a row is there, whether it differs, who wrote it (null: the target's own), and when.
+        """
+        writer, target, version = self.writer, self.writer.target, self.table
+        resolved = writer.resolved()
+        rows = resolved.outerjoin(target, writer.same_key(target, resolved))
+        rows = rows.outerjoin(version, self._same(target, version))
+        there = target.c[writer.shapes[writer.name].key[0]].is_not(None)
+        return (
+            sa.select(
+                resolved.c.seq,
+                resolved.c.op,
+                resolved.c.at,
+                _number(there),
+                _number(self._differs(target, resolved)),
+                version.c.origin,
+                version.c.at,
+            )
+            .select_from(rows)
+            .where(
+                resolved.c.ready == constant(1),
+                resolved.c.seq.not_in(sa.select(writer.fate.c.seq)) if writer.layout.old else sa.true(),
+                sa.or_(
+                    sa.and_(there, version.c.origin.is_distinct_from(self.node)),
+                    sa.and_(sa.not_(there), resolved.c.op != constant("I")),
+                ),
+            )
+        )
+
+    def _differs(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
+        apart = self.writer.database.apart
+        odd = {c.name for c in self.writer.described[self.writer.name].columns if c.kind in (Kind.JSON, Kind.OTHER)}
+        pairs = [(column, target.c[column], self.writer.value(resolved, column)) for column in self.writer.written]
+        different = (
+            apart(here).is_distinct_from(apart(coming)) if column in odd else here.is_distinct_from(coming)
+            for column, here, coming in pairs
+        )
+        return sa.or_(sa.false(), *different)
+
+    def met_marked(self) -> sa.Select[*tuple[Any, ...]]:
+        """Marked rows that somebody else wrote: seq, op, at, who wrote it (null: the target's own), and when."""
+        mark, version = self.writer.mark, self.table
+        same = sa.and_(*(mark.c[place] == version.c[place] for place in self.places))
+        return (
+            sa.select(mark.c.seq, mark.c.op, mark.c.at, version.c.origin, version.c.at)
+            .select_from(mark.outerjoin(version, same))
+            .where(version.c.origin.is_distinct_from(self.node))
+        )
+
+    def unmarked(self) -> sa.Select[*tuple[Any, ...]]:
+        """Rows that were deleted or renamed and are not there: seq, op, at."""
+        fate, mark = self.writer.fate, self.writer.mark
+        rows = fate.outerjoin(mark, mark.c.seq == fate.c.seq)
+        return sa.select(fate.c.seq, fate.c.op, fate.c.at).select_from(rows).where(mark.c.seq.is_(None))
+
+    def forget_marked(self) -> sa.Delete:
+        """Versions under the places that marked rows leave."""
+        mark = self.writer.mark
+        return sa.delete(self.table).where(self._among(sa.select(*(mark.c[place] for place in self.places))))
+
+    def stamp(self) -> sa.Update:
+        """Give rows that have a version the present one."""
+        values = self._stamped().subquery("stamped")
+        same = sa.and_(*(self.table.c[place] == values.c[place] for place in self.places))
+        return (
+            sa.update(self.table)
+            .values({self.table.c.origin: values.c.origin, self.table.c.at: values.c.at})
+            .where(same)
+        )
+
+    def stamp_new(self, *, all_new: bool) -> sa.Insert:
+        """Give rows that have no version one; ``all_new`` says that no row can have any."""
+        rows = self._stamped()
+        if not all_new:
+            values = rows.subquery("stamped")
+            there = self.table.alias()
+            same = sa.and_(*(there.c[place] == values.c[place] for place in self.places))
+            rows = sa.select(*values.c).where(sa.not_(sa.select(constant(1)).select_from(there).where(same).exists()))
+        return sa.insert(self.table).from_select([*self.places, "origin", "at"], rows)
+
+    def _stamped(self) -> sa.Select[*tuple[Any, ...]]:
+        writer, target, resolved = self.writer, self.writer.target, self.writer.resolved()
+        locator = [target.c[column].label(place) for column, place in zip(writer.locator, self.places, strict=True)]
+        rows = resolved.join(target, writer.same_key(target, resolved))
+        return sa.select(*locator, self.node.label("origin"), resolved.c.at.label("at")).select_from(rows)
+
+    def _same(self, target: sa.FromClause, version: sa.FromClause) -> sa.ColumnElement[bool]:
+        pairs = zip(self.writer.locator, self.places, strict=True)
+        return sa.and_(*(target.c[column] == version.c[place] for column, place in pairs))
+
+    def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
+        return sa.tuple_(*(self.table.c[place] for place in self.places)).in_(places)
+
+
+def _number(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    return sa.case((condition, constant(1)), else_=constant(0))

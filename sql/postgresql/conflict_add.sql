@@ -1,0 +1,5 @@
+-- Enters: what is known of a conflict. Leaves: one conflict more.
+
+insert into cdc_sync.conflict (origin, epoch, number, table_name, seq, kind, policy, outcome, met_origin, met_at, captured_at, source_row, target_row, noted_at)
+values (:origin, :epoch, :number, :table_name, :seq, :kind, :policy, :outcome, :met_origin, :met_at,
+    :captured_at, :source_row, :target_row, :noted_at);

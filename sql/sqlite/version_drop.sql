@@ -1,0 +1,3 @@
+-- Enters: name. Leaves: nothing of these versions.
+
+drop table if exists :"name";
