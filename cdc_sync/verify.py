@@ -28,7 +28,7 @@ from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Compared, Judge
 from cdc_sync.databases.reading import Reader, Source
-from cdc_sync.errors import ConfigError, Deferred, RefusedRow
+from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen
 from cdc_sync.ship import Progress
 
@@ -69,11 +69,12 @@ class Verified:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Here:
     """What this node says of candidates: how far it had sealed, rows that should stand, the numbers of those that have
-    changes on their way, and which keys of rows of the destination are about to go."""
+    changes on their way; of the destination's rows, those whose key stands here, and which keys are about to go."""
 
     sealed: int
     parts: Sequence[PartRows]
     pending: Sequence[int]
+    named: frozenset[int]
     departed: Mapping[tuple[int, int], frozenset[bytes]]
 
 
@@ -107,7 +108,7 @@ def verify(
         with databases.connect(destination.url, config.folder) as target:
             pair = _Pair(database, target, destination, source)
             for name in order:
-                reports.append(_Verification(pair, name, most, repair=repair).run(progress or Progress()))
+                reports.append(Verification(pair, name, most, repair=repair).run(progress or Progress()))
     return reports
 
 
@@ -174,7 +175,7 @@ def last_sealed(session: Session) -> int:
     return int((session.run("outbox_last") or [(0, b"")])[0][0])
 
 
-class _Verification:
+class Verification:
     """One table at one destination."""
 
     def __init__(self, pair: _Pair, name: str, most: int, *, repair: bool) -> None:
@@ -206,11 +207,11 @@ class _Verification:
 
     def run(self, progress: Progress) -> Verified:
         for group in find(self.here, self.there, progress):
-            self._decide(group)
+            self.decide(group)
         self.report.rows = self.here.count
         return self.report
 
-    def _decide(self, group: Group) -> None:
+    def decide(self, group: Group) -> None:
         """Look again until both sides are seen at one position."""
         until = time.monotonic() + PATIENCE
         while True:
@@ -238,8 +239,15 @@ class _Verification:
                 sealed=last_sealed(session),
                 parts=[PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks],
                 pending=[number for (number,) in session.query(found.pending)],
+                named=frozenset(self._named(session, source, group)),
                 departed=self._departed(session, group, reader, noted),
             )
+
+    def _named(self, session: Session, source: Source, group: Group) -> Iterator[int]:
+        """The numbers of the destination's rows under whose key a row stands here, wherever the first look saw it."""
+        part = pages.join(self.pair.target.encoding, [[number, *row.leaves] for number, row in enumerate(group.there)])
+        keys = comparing.stage_keys(session, self.compared, "cdc_sync_keys", part)
+        return (number for (number,) in session.query(comparing.named(self.compared, source, keys)))
 
     def _staged(self, session: Session, name: str, side: Pages, rows: Sequence[Row]) -> sa.TableClause:
         """Where these rows stand, each with its number in the group."""
@@ -266,12 +274,22 @@ class _Verification:
 
     def _look_there(self, session: Session, group: Group, here: _Here) -> _There:
         judge = Judge(session, self.compared, "cdc_sync_should")
-        refused = [number for part in here.parts for number in _load(session, judge, part)]
+        refused = [number for part in here.parts for number in judge.load(part)]
         verdicts = dict(session.query(judge.verdicts())) | dict.fromkeys(refused, DIFFERENT)
         wanted = self._staged(session, "cdc_sync_found", self.there, group.there)
-        strangers = [number for (number,) in session.query(judge.strangers(wanted))]
         ours = {group.here[number].key for number in (*refused, *here.pending)}
-        return _There(verdicts=verdicts, strangers=[n for n in strangers if group.there[n].key not in ours])
+        strangers = [
+            number
+            for number, key in self._strangers(session, judge.strangers(wanted))
+            if number not in here.named and key == group.there[number].key and key not in ours
+        ]
+        return _There(verdicts=verdicts, strangers=strangers)
+
+    def _strangers(self, session: Session, query: sa.Select[*tuple[object, ...]]) -> Iterator[tuple[int, bytes]]:
+        """Numbers of rows, each with the digest of the key that it has now."""
+        for chunk in session.database.read_rows(session, query):
+            for number, *leaves in pages.split(PartRows(encoding=session.database.encoding, data=chunk.data)):
+                yield int(number), key_digest(self.there.keys, leaves)
 
     def _note(self, group: Group, here: _Here, there: _There) -> None:
         """Take what both sides said into the report, and have rows sent where that is asked for."""
@@ -317,19 +335,3 @@ class _Verification:
             return notes.write(session, tracked, "cdc_sync_rows")
 
         return self.pair.database.patiently(work)
-
-
-def _load(session: Session, judge: Judge, part: PartRows) -> list[int]:
-    """Stage rows as they should be; returns the numbers of those that the destination's types do not take."""
-    refused: list[int] = []
-    while part.data:
-        try:
-            with session.attempt():
-                session.database.fill_staging(session, judge.staging.name, judge.layout.columns, judge.targets, part)
-        except RefusedRow as error:
-            rows = pages.split(part)
-            refused.append(int(rows.pop(error.row)[0]))
-            part = pages.join(part.encoding, rows) if rows else PartRows(encoding=part.encoding, data=b"")
-        else:
-            break
-    return refused

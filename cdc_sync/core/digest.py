@@ -21,7 +21,6 @@ SIZE = 16
 BUCKETS = 65_536
 """Sums kept for each side; the bucket of a row is the first two bytes of its key's digest."""
 
-_NUMBERS = (Kind.INTEGER, Kind.FLOAT, Kind.NUMERIC)
 _SMALL = 2**63
 
 Canonical = Callable[[Any], Any]
@@ -69,44 +68,73 @@ def _folded(value: Any) -> Any:
 
 def text(raw: Any, encoding: Encoding) -> Any:
     """A value without the marks of COPY's text format, as text; None for null."""
-    if encoding == "rows":
-        return raw
+    return _from_copy(raw) if encoding == "copy" else raw
+
+
+def _from_copy(raw: bytes) -> str | None:
+    if b"\\" not in raw:
+        return raw.decode()
     value = values.split_line(raw)[0]
     return None if value is None else value.decode()
 
 
 def _written_to_types(encoding: Encoding, kind: Kind) -> Canonical:
     """As a database with types sees a value, however it is spelt."""
+    meaning = _MEANINGS.get(kind, str)
 
-    def convert(raw: Any) -> Any:
-        value = text(raw, encoding)
-        if value is None or isinstance(value, (bytes, NotUtf8)):
-            return value
-        if kind is Kind.BOOLEAN:
-            return {"t": 1, "f": 0, "true": 1, "false": 0}.get(str(value), value)
-        if kind is Kind.BYTES and isinstance(value, str):
-            return bytes.fromhex(value[2:]) if value.startswith("\\x") else value
-        if kind in _NUMBERS:
-            return _number(value, exact=kind is not Kind.FLOAT)
-        return _moment(str(value)) if kind in (Kind.TIMESTAMP, Kind.TIME) else str(value)
+    def from_copy(raw: bytes) -> Any:
+        value = _from_copy(raw)
+        return None if value is None else meaning(value)
 
-    return convert
+    def from_storage(value: Any) -> Any:
+        return value if value is None or isinstance(value, (bytes, NotUtf8)) else meaning(value)
+
+    return from_copy if encoding == "copy" else from_storage
 
 
-def _number(value: Any, *, exact: bool) -> Any:
+def _truth(value: Any) -> Any:
+    return {"t": 1, "f": 0, "true": 1, "false": 0}.get(str(value), value)
+
+
+def _bytes(value: Any) -> Any:
+    return bytes.fromhex(value[2:]) if isinstance(value, str) and value.startswith("\\x") else value
+
+
+def _double(value: Any) -> Any:
     try:
-        number = Decimal(value if isinstance(value, str) else repr(value)) if exact else float(value)
-    except (InvalidOperation, ValueError):
+        return str(float(value))
+    except ValueError:
         return value
-    if isinstance(number, float) or not number.is_finite():
+
+
+def _number(value: Any) -> Any:
+    """All digits of a number, and no zeros that mean nothing."""
+    if isinstance(value, int):
+        return str(value)
+    try:
+        number = Decimal(value if isinstance(value, str) else repr(value))
+    except InvalidOperation:
+        return value
+    if not number.is_finite():
         return str(number).lower()
     written = f"{number:f}"
     return written.rstrip("0").removesuffix(".") if "." in written else written
 
 
-def _moment(value: str) -> str:
-    value = value.replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
-    return value.rstrip("0").removesuffix(".") if "." in value else value
+def _moment(value: Any) -> str:
+    plain = str(value).replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
+    return plain.rstrip("0").removesuffix(".") if "." in plain else plain
+
+
+_MEANINGS: dict[Kind, Canonical] = {
+    Kind.BOOLEAN: _truth,
+    Kind.BYTES: _bytes,
+    Kind.INTEGER: _number,
+    Kind.NUMERIC: _number,
+    Kind.FLOAT: _double,
+    Kind.TIMESTAMP: _moment,
+    Kind.TIME: _moment,
+}
 
 
 def _written_to_storage(kind: Kind, target: Kind) -> Canonical:
@@ -114,7 +142,7 @@ def _written_to_storage(kind: Kind, target: Kind) -> Canonical:
     convert = values.to_storage(Kind.TEXT if target is Kind.TEXT else kind)
 
     def stored(raw: Any) -> Any:
-        value = text(raw, "copy")
+        value = _from_copy(raw)
         if value is None:
             return None
         try:

@@ -12,10 +12,13 @@ import sqlalchemy as sa
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.digest import Typed
 from cdc_sync.core.keys import Plain, Through, owner, steps
-from cdc_sync.core.layout import Layout, layout
+from cdc_sync.core.layout import Layout, Staged, layout
+from cdc_sync.core.wire import PartRows
+from cdc_sync.databases import pages
 from cdc_sync.databases.base import Database, Session, Target, constant
 from cdc_sync.databases.reading import NOTED, OWN, Source
 from cdc_sync.databases.sqlfiles import quote
+from cdc_sync.errors import RefusedRow
 
 Expression = sa.ColumnElement[Any]
 LIVE = "cdc_sync_live"
@@ -153,6 +156,27 @@ def rows(
     return paths, query if visible is None else query.where(visible)
 
 
+def _find(
+    shapes: Shapes,
+    tables: Mapping[str, sa.TableClause],
+    rows: sa.FromClause,
+    name: str,
+    leaves: Iterator[Expression],
+    alias: str | None = None,
+) -> tuple[sa.FromClause, sa.FromClause]:
+    """Join the row of a table that the leaves of a natural key name, where there is one."""
+    found = tables[name].alias(alias)
+    conditions = []
+    for step in steps(shapes[name]):
+        if isinstance(step, Plain):
+            conditions.append(found.c[step.column] == next(leaves))
+        else:
+            rows, parent = _find(shapes, tables, rows, step.reference.table, leaves)
+            pairs = zip(step.reference.columns, step.reference.target, strict=True)
+            conditions += [found.c[column] == parent.c[target] for column, target in pairs]
+    return rows.outerjoin(found, sa.and_(*conditions)), found
+
+
 # --- the second look, at this node
 
 
@@ -219,6 +243,49 @@ def _among(pending: sa.TableClause, identity: Sequence[Expression], *, noted: bo
     return sa.tuple_(*identity).in_(rows if noted else rows.where(pending.c.noted == constant(0)))
 
 
+def stage_keys(session: Session, compared: Compared, name: str, part: PartRows) -> sa.TableClause:
+    """Natural keys of rows of the target, each after its number, in a temporary table of this node (``n``, ``k0``...).
+
+    Those that this node's types do not take are left out.
+    """
+    places = ends(compared.shapes, compared.name)
+    columns = [Staged("n", Kind.INTEGER)]
+    columns += [Staged(f"k{i}", _column(compared.there[t], c).kind, c) for i, (t, c) in enumerate(places)]
+    targets = [Target(table=compared.name, column="", declared="bigint", kind=Kind.INTEGER)]
+    targets += [_target(compared.here[table], column) for table, column in places]
+    definitions = [(c.name, t.declared) for c, t in zip(columns, targets, strict=True)]
+    staging = session.database.create_staging(session, name, definitions)
+    load(session, name, columns, targets, part)
+    return staging
+
+
+def named(compared: Compared, source: Source, keys: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
+    """The numbers of those keys under which a row of this node stands."""
+    leaves = iter([keys.c[f"k{i}"] for i in range(len(ends(compared.shapes, compared.name)))])
+    rows, live = _find(source.shapes, source.tables, keys, compared.name, leaves, LIVE)
+    visible = source.passes(compared.name, live_column)
+    there = live.c[compared.shape.identity[0]].is_not(None)
+    return sa.select(keys.c.n).select_from(rows).where(there, sa.true() if visible is None else visible)
+
+
+def load(
+    session: Session, staging: str, columns: Sequence[Staged], targets: Sequence[Target], part: PartRows
+) -> list[int]:
+    """Stage rows that begin with a number; returns the numbers of those that the database's types do not take."""
+    refused: list[int] = []
+    while part.data:
+        try:
+            with session.attempt():
+                session.database.fill_staging(session, staging, columns, targets, part)
+        except RefusedRow as error:
+            rows = pages.split(part)
+            refused.append(int(rows.pop(error.row)[0]))
+            part = pages.join(part.encoding, rows) if rows else PartRows(encoding=part.encoding, data=b"")
+        else:
+            break
+    return refused
+
+
 def live_column(name: str) -> str:
     """The quoted text for a column of the row that is looked at."""
     return f"{LIVE}.{quote(name)}"
@@ -231,7 +298,7 @@ class Judge:
     """Rows as they should be, staged at the target as an apply does it, beside the rows that stand there."""
 
     def __init__(self, session: Session, compared: Compared, name: str) -> None:
-        self.database, self.compared = session.database, compared
+        self.session, self.database, self.compared = session, session.database, compared
         self.tables = {table: session.database.table(compared.there[table]) for table in compared.shapes}
         self.layout: Layout = layout(compared.shapes, compared.name, keyed=False)
         self.targets = list(self._targets())
@@ -242,6 +309,10 @@ class Judge:
         ]
         self.staging = session.database.create_staging(session, name, columns)
         self.rows, self.live = self._met()
+
+    def load(self, part: PartRows) -> list[int]:
+        """Stage rows of this node; returns the numbers of those that the target's types do not take."""
+        return load(self.session, self.staging.name, self.layout.columns, self.targets, part)
 
     def _targets(self) -> Iterator[Target]:
         """For each staged column, the column that it is typed like."""
@@ -260,24 +331,10 @@ class Judge:
         self.parents: dict[Reference, sa.FromClause] = {}
         for reference, leaves in zip(self.compared.shape.references, self.layout.parents, strict=True):
             values = iter([self.staging.c[leaf.name] for leaf in leaves])
-            rows, self.parents[reference] = self._find(rows, reference.table, values)
+            rows, self.parents[reference] = _find(self.compared.shapes, self.tables, rows, reference.table, values)
         live = self.tables[self.compared.name].alias(LIVE)
         same = [live.c[column] == self._should(column) for column in self.compared.shape.key]
         return rows.outerjoin(live, sa.and_(*same)), live
-
-    def _find(
-        self, rows: sa.FromClause, name: str, leaves: Iterator[Expression]
-    ) -> tuple[sa.FromClause, sa.FromClause]:
-        found = self.tables[name].alias()
-        conditions = []
-        for step in steps(self.compared.shapes[name]):
-            if isinstance(step, Plain):
-                conditions.append(found.c[step.column] == next(leaves))
-            else:
-                rows, parent = self._find(rows, step.reference.table, leaves)
-                pairs = zip(step.reference.columns, step.reference.target, strict=True)
-                conditions += [found.c[column] == parent.c[target] for column, target in pairs]
-        return rows.outerjoin(found, sa.and_(*conditions)), found
 
     def _should(self, column: str) -> Expression:
         """What the target's column is to hold."""
@@ -308,15 +365,17 @@ class Judge:
         return sa.select(self.staging.c.seq, verdict).select_from(self.rows).where(sa.or_(missing, *differs))
 
     def strangers(self, wanted: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
-        """The numbers of those rows of the target (``i0``..., ``n``) that stand there and belong to no staged row."""
+        """Those rows of the target (``i0``..., ``n``) that stand there and belong to no staged row: number and key."""
         locator = self.compared.locator
         ours = sa.select(*(self.live.c[c].label(f"l{i}") for i, c in enumerate(locator))).select_from(self.rows)
         known = ours.where(self.live.c[locator[0]].is_not(None)).subquery("cdc_sync_ours")
-        there = self.tables[self.compared.name].alias("cdc_sync_there")
-        here = [wanted.c[f"i{i}"] for i in range(len(locator))]
-        rows = wanted.join(there, sa.and_(*(there.c[c] == w for c, w in zip(locator, here, strict=True))))
-        same = sa.and_(*(known.c[f"l{i}"] == there.c[c] for i, c in enumerate(locator)))
-        return sa.select(wanted.c.n).select_from(rows.outerjoin(known, same)).where(known.c.l0.is_(None))
+        paths = Paths(self.compared.shapes, self.tables, self.compared.name)
+        leaves = paths.key()
+        there = sa.and_(*(paths.live.c[c] == wanted.c[f"i{i}"] for i, c in enumerate(locator)))
+        same = sa.and_(*(known.c[f"l{i}"] == paths.live.c[c] for i, c in enumerate(locator)))
+        rows = paths.rows.join(wanted, there).outerjoin(known, same)
+        columns = [column.label(f"c{i}") for i, column in enumerate([wanted.c.n, *leaves])]
+        return sa.select(*columns).select_from(rows).where(known.c.l0.is_(None))
 
 
 def _target(table: Table, column: str) -> Target:
