@@ -9,7 +9,7 @@ from cdc_sync import databases, registry
 from cdc_sync.capture import Capture, Wanted, wanted
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan
-from cdc_sync.core.change import Shapes
+from cdc_sync.core.change import Kind, Shapes, Table
 from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError
@@ -203,6 +203,33 @@ _STRICTER = (("case", "the case of A to Z"),)
 """What is ignored here, and less of it there."""
 
 
+def _kinds(source: _Source, described: Mapping[str, Table], subject: str) -> Iterator[Finding]:
+    """Columns of which the two sides think differently: rows may be refused for what stands in them."""
+    for name in source.captured:
+        for field in source.shapes[name].fields:
+            there = described[name].column(field.name) if name in described else None
+            if there is None or there.kind is field.kind or (field.kind, there.kind) in _READABLE:
+                continue
+            message = (
+                f"column {field.name!r} of table {name!r} is {there.declared or 'of no type'}, and {field.kind.value} "
+                "here: a value that does not mean the same there is refused"
+            )
+            mend = "declare it alike on both sides, or see which rows are refused"
+            yield Finding(subject=subject, message=message, mend=mend, urgent=False)
+
+
+_READABLE = (
+    (Kind.INTEGER, Kind.NUMERIC),
+    (Kind.TEXT, Kind.UUID),
+    (Kind.UUID, Kind.TEXT),
+    (Kind.TEXT, Kind.JSON),
+    (Kind.JSON, Kind.TEXT),
+    (Kind.OTHER, Kind.TEXT),
+    (Kind.TEXT, Kind.OTHER),
+)
+"""Here and there: what is usually meant, because one of the two databases has no better type."""
+
+
 def _destination(config: Config, destination: Destination, source: _Source) -> list[Finding]:
     subject = f"destination {destination.name}"
     try:
@@ -220,6 +247,7 @@ def _target(session: Session, subject: str, source: _Source) -> Iterator[Finding
             plan.check_target({name: shape}, one, described, subject, session.database)
         except ConfigError as error:
             yield Finding(subject=subject, message=str(error), mend=error.hint)
+    yield from _kinds(source, described, subject)
     yield from _keys(source, session, subject)
     yield from _encoding(session, subject)
     tables = [sqlfiles.quote(described[n].schema, described[n].name) for n in source.captured if n in described]

@@ -117,3 +117,20 @@ def test_a_server_that_cannot_hold_every_character_is_told(server: sa.URL, make_
             connection.execute(f"drop database {name} with (force)".encode())
     assert "its encoding is LATIN1" in result.stdout
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "told"),
+    [("bigint", "interval", True), ("text", "date", True), ("integer", "boolean", True), ("char(32)", "uuid", False)],
+)
+def test_a_column_of_which_the_two_sides_think_differently_is_told(
+    make_side: Make, tmp_path: Path, here: str, there: str, *, told: bool
+) -> None:
+    source, target = make_side("sqlite", "source"), make_side("postgresql", "target")
+    source.script(f"create table visit (id {{pk}}, code text not null unique, value {here})")
+    target.script(f"create table visit (id {{pk}}, code text not null unique, value {there})")
+    config = write_config(tmp_path, "laptop", source, target, {"visit": ["code"]})
+    install(config)
+    result = run("doctor", config)
+    assert result.exit_code == 0
+    assert (f"column 'value' of table 'visit' is {there}" in result.stdout) is told
