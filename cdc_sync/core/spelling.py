@@ -115,26 +115,34 @@ def _single(text: str) -> str:
     """Raise Unholdable where four bytes would hold another number, to as many digits as the text has."""
     if _IS_FLOAT(text) in _SPECIAL:
         return text
-    exact = Decimal(text)
-    digits = len(exact.normalize().as_tuple().digits)
-    held = _four_bytes(float(text))
-    if digits > 9 or Decimal(f"{held:.{digits}g}") != exact or _is_between(exact, held):
+    number = float(text)
+    digits = len(text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")) or 1
+    held = _four_bytes(number)
+    same = digits <= 9 and float(f"{held:.{digits}g}") == number
+    if not same or (abs(number) >= _WHOLE_IN_FOUR_BYTES and _is_between(Decimal(text), held)):
         raise Unholdable("a number with more digits than its type real holds")
     return text
 
 
+_FOUR_BYTES = struct.Struct("f")
+_WHOLE_IN_FOUR_BYTES = 2**24
+
+
 def _four_bytes(number: float) -> float:
     try:
-        held: float = struct.unpack("f", struct.pack("f", number))[0]
+        held: float = _FOUR_BYTES.unpack(_FOUR_BYTES.pack(number))[0]
     except OverflowError:
         return math.inf
     return held
 
 
 def _is_between(exact: Decimal, held: float) -> bool:
-    """Whether a number lies halfway between two of four bytes: the server writes such a one with more digits."""
-    (bits,) = struct.unpack("I", struct.pack("f", held))
-    others = (struct.unpack("f", struct.pack("I", near))[0] for near in (bits - 1, bits + 1) if 0 <= near < 2**32)
+    """Whether a number lies halfway between two of four bytes: the server writes such a one with more digits.
+
+    Where fractions are held, a number halfway has more digits than its neighbours, and is refused for these.
+    """
+    (bits,) = struct.unpack("I", _FOUR_BYTES.pack(held))
+    others = (_FOUR_BYTES.unpack(struct.pack("I", near))[0] for near in (bits - 1, bits + 1))
     return any(Decimal(held) + Decimal(other) == 2 * exact for other in others if math.isfinite(other))
 
 

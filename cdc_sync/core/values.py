@@ -16,7 +16,7 @@ from cdc_sync.core.change import Kind
 from cdc_sync.core.spelling import Unholdable
 from cdc_sync.core.wire import NotUtf8
 
-__all__ = ["Storage", "Unholdable", "split_line", "to_copy", "to_storage", "writers"]
+__all__ = ["Storage", "Unholdable", "split_line", "to_copy", "to_storage", "unescape", "writers"]
 
 Storage = None | int | float | str | bytes | NotUtf8
 Writer = Callable[[Any], str]
@@ -31,10 +31,11 @@ _EXACT = 2**53
 
 def split_line(line: bytes) -> list[bytes | None]:
     """A line of COPY text into its values, unescaped (PostgreSQL manual, COPY, text format)."""
-    return [None if value == b"\\N" else _unescape(value) for value in line.split(b"\t")]
+    return [None if value == b"\\N" else unescape(value) for value in line.split(b"\t")]
 
 
-def _unescape(value: bytes) -> bytes:
+def unescape(value: bytes) -> bytes:
+    """A value of COPY text as it is."""
     if b"\\" not in value:
         return value
     return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), value)

@@ -110,14 +110,13 @@ def check_lines(data: bytes, columns: Sequence[Staged], targets: Sequence[Target
 
 def _misread(data: bytes, checks: Mapping[int, spelling.Check], targets: Sequence[Target]) -> Iterator[RefusedRow]:
     for number, line in enumerate(data.splitlines()):
-        texts = values.split_line(line)
+        texts = line.split(b"\t")
         for i, look in checks.items():
-            text, target = texts[i], targets[i]
             try:
-                if text is not None:
-                    look(text.decode())
+                if texts[i] != b"\\N":
+                    look(values.unescape(texts[i]).decode())
             except values.Unholdable as error:
-                yield refused(str(error), row=number, table=target.table, target=target)
+                yield refused(str(error), row=number, table=targets[i].table, target=targets[i])
 
 
 def _checks(columns: Sequence[Staged], targets: Sequence[Target]) -> Iterator[tuple[int, spelling.Check]]:
