@@ -10,7 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from cdc_sync.core.change import Kind
 
@@ -106,22 +106,41 @@ _SPECIAL = ("NaN", "Infinity", "-Infinity")
 
 def _double(text: str) -> str:
     """Raise Unholdable where a double would be another number."""
-    if _IS_FLOAT(text) not in _SPECIAL and Decimal(repr(float(text))) != Decimal(text):
+    if _IS_FLOAT(text) not in _SPECIAL and not _is_exact(text):
         raise Unholdable("text with more digits than a double holds in a column of kind float")
     return text
 
 
+def _is_exact(text: str) -> bool:
+    number = float(text)
+    if math.isinf(number):
+        return False
+    try:
+        return Decimal(repr(number)) == Decimal(text)
+    except InvalidOperation:  # an exponent beyond all that can be counted
+        return False
+
+
 def _single(text: str) -> str:
-    """Raise Unholdable where four bytes would hold another number, to as many digits as the text has."""
+    """Raise Unholdable where four bytes would hold another number, or be written with other digits than the text's."""
     if _IS_FLOAT(text) in _SPECIAL:
         return text
     number = float(text)
-    digits = len(text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")) or 1
     held = _four_bytes(number)
-    same = digits <= 9 and float(f"{held:.{digits}g}") == number
-    if not same or (abs(number) >= _WHOLE_IN_FOUR_BYTES and _is_between(Decimal(text), held)):
+    digits = len(text.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")) or 1
+    same = digits <= 9 and not math.isinf(held) and float(f"{held:.{digits}g}") == number and _names(text, held)
+    if not same or (digits > 1 and _names(f"{held:.{digits - 1}g}", held)):
         raise Unholdable("a number with more digits than its type real holds")
     return text
+
+
+def _names(text: str, held: float) -> bool:
+    """Whether a decimal is nearer to a number of four bytes than to any other.
+
+    Halfway lie whole numbers only: a fraction there has more digits than its neighbours.
+    """
+    nearest = _four_bytes(float(text)) == held
+    return nearest and (abs(held) < _WHOLE_IN_FOUR_BYTES or not _is_between(Decimal(text), held))
 
 
 _FOUR_BYTES = struct.Struct("f")
@@ -137,10 +156,7 @@ def _four_bytes(number: float) -> float:
 
 
 def _is_between(exact: Decimal, held: float) -> bool:
-    """Whether a number lies halfway between two of four bytes: the server writes such a one with more digits.
-
-    Where fractions are held, a number halfway has more digits than its neighbours, and is refused for these.
-    """
+    """Whether a number lies halfway between two of four bytes."""
     (bits,) = struct.unpack("I", _FOUR_BYTES.pack(held))
     others = (_FOUR_BYTES.unpack(struct.pack("I", near))[0] for near in (bits - 1, bits + 1))
     return any(Decimal(held) + Decimal(other) == 2 * exact for other in others if math.isfinite(other))
