@@ -158,7 +158,7 @@ def _writers(server: sa.URL, table: Table, stack: ExitStack) -> Writers:
     variants = (NONE, KEY_ONLY, JSON, OURS)
     urls = {name: stack.enter_context(postgres.table_database(server, table)) for name in variants}
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    change = ours.install(ours.configured(folder, postgres.text(urls[OURS])))
+    change = ours.install(ours.configured(folder, postgres.text(urls[OURS])))["t"]
     logs = {NONE: "", KEY_ONLY: "delta", JSON: "delta", OURS: f'cdc_sync."{change}"'}
     writers = {name: Writer(stack.enter_context(postgres.connected(url)), logs[name]) for name, url in urls.items()}
     writers[KEY_ONLY].connection.execute(KEY_ONLY_TRIGGER)

@@ -1,7 +1,7 @@
 """How fast a backlog drains: PostgreSQL to PostgreSQL beside native logical replication, and SQLite to PostgreSQL."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -56,10 +56,10 @@ def _pair(server: sa.URL) -> Iterator[tuple[sa.URL, sa.URL]]:
 
 
 @contextmanager
-def node(source: str, target: str) -> Iterator[Path]:
+def node(source: str, target: str, tables: Mapping[str, Sequence[str]] = ours.ONE_TABLE) -> Iterator[Path]:
     """The file of a node with triggers and nothing waiting; its inbox exists."""
     with tempfile.TemporaryDirectory() as folder:
-        path = ours.configured(Path(folder), source, target)
+        path = ours.configured(Path(folder), source, target, tables)
         ours.install(path)
         ours.replicate(path)
         yield path
@@ -75,7 +75,7 @@ def _ours(server: sa.URL, rows: int, samples: Samples) -> None:
             seconds = ours.replicate(path).seconds
             samples.add(workload, OURS, rows / seconds)
             samples.add(workload, f"{OURS}, without start-up", rows / max(seconds - startup, 1e-3))
-            _check(postgres.count_and_weight(source), postgres.count_and_weight(target))
+            check(postgres.summary(source), postgres.summary(target))
 
 
 def _native(server: sa.URL, rows: int, samples: Samples) -> None:
@@ -86,11 +86,11 @@ def _native(server: sa.URL, rows: int, samples: Samples) -> None:
             last = postgres.fetched(source, f"select weight from t where id = {rows}")
             seconds = native.catch_up(target, f"select 1 from t where id = {rows} and weight = {last}")
             samples.add(workload, NATIVE, rows / seconds)
-            _check(postgres.count_and_weight(source), postgres.count_and_weight(target))
+            check(postgres.summary(source), postgres.summary(target))
             native.disable(source, target)
 
 
-def _check(expected: list[float], found: list[float]) -> None:
+def check(expected: list[float], found: list[float]) -> None:
     """Raise RuntimeError unless everything has arrived: a fast loss is no result."""
     if expected != found:
         raise RuntimeError(f"the target has {found}, its source {expected}")
@@ -118,4 +118,4 @@ def _laptop(server: sa.URL, rows: int, samples: Samples) -> None:
             lite.backlog(file, name, rows)
             postgres.checkpoint(target)
             samples.add(workload, OURS, rows / ours.replicate(path).seconds)
-            _check(lite.count_and_weight(file), postgres.count_and_weight(target))
+            check(lite.summary(file), postgres.summary(target))

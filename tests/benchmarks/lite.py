@@ -1,7 +1,7 @@
 """SQLite files to measure on: WAL and synchronous=NORMAL, as field applications set them."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,13 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 def create(path: Path, table: Table = VISIT) -> Path:
     """A new file with the empty table."""
+    return create_all(path, table.sqlite)
+
+
+def create_all(path: Path, script: str) -> Path:
+    """A new file in which the script was run."""
     with connected(path) as connection:
-        connection.execute(table.sqlite)
+        connection.executescript(script)
     return path
 
 
@@ -84,7 +89,17 @@ def backlog(path: Path, name: str, count: int) -> None:
             workload.run(connection, first, last)
 
 
-def count_and_weight(path: Path) -> list[float]:
+def write_all(path: Path, transactions: Iterable[Sequence[tuple[str, Mapping[str, int]]]]) -> None:
+    """Run transactions of statements whose ``{name}`` are bound."""
+    with connected(path) as connection:
+        for statements in transactions:
+            connection.execute("begin immediate")
+            for text, bounds in statements:
+                connection.execute(text.format(**{name: f":{name}" for name in bounds}), bounds)
+            connection.execute("commit")
+
+
+def summary(path: Path, query: str = SUMMARY) -> list[float]:
     """Enough to see that a target has what its source has."""
     with connected(path) as connection:
-        return [float(value or 0) for value in connection.execute(SUMMARY).fetchone()]
+        return [float(value or 0) for value in connection.execute(query).fetchone()]

@@ -3,17 +3,20 @@
 import atexit
 import os
 import platform
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import click
 
@@ -125,6 +128,7 @@ class Finished:
 
     seconds: float
     peak: float
+    printed: str
 
 
 @cache
@@ -136,24 +140,63 @@ def _as_installed() -> dict[str, str]:
     return {**kept, "PYTHONPYCACHEPREFIX": folder.name}
 
 
+class Process:
+    """A child process that runs Python, what it prints, and its last words."""
+
+    def __init__(self, arguments: Sequence[str], printed: IO[bytes], words: IO[bytes]) -> None:
+        self.arguments = arguments
+        self.printed = printed
+        self.words = words
+        self.finished = Finished(seconds=0, peak=0, printed="")
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen([sys.executable, *arguments], stdout=printed, stderr=words, env=_as_installed())
+
+    def interrupt(self) -> None:
+        """Ask it to end."""
+        self.process.send_signal(signal.SIGTERM)
+
+    @property
+    def busy(self) -> float:
+        """Seconds of processor time until now, of all its threads. Linux only."""
+        user, system = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def ended(self) -> Finished:
+        """Wait for its end. Raises RuntimeError with its last words where it fails."""
+        _, status, usage = os.wait4(self.process.pid, 0)
+        seconds = time.perf_counter() - self.began
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if self.process.returncode:
+            self.words.seek(0)
+            words = self.words.read().decode()[-2000:]
+            raise RuntimeError(f"{self.arguments} ended with {self.process.returncode}: {words}")
+        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+        self.printed.seek(0)
+        return Finished(seconds=seconds, peak=usage.ru_maxrss / unit, printed=self.printed.read().decode())
+
+
+@contextmanager
+def started(arguments: Sequence[str]) -> Iterator[Process]:
+    """Run Python with these arguments beside the block, which makes it end; it is killed where the block fails."""
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as words:
+        process = Process(arguments, printed, words)
+        try:
+            yield process
+        except BaseException:
+            process.process.kill()
+            process.process.wait()
+            raise
+        process.finished = process.ended()
+
+
 def child(arguments: Sequence[str]) -> Finished:
-    """Run Python with these arguments. Raises RuntimeError with the child's last words where it fails.
+    """Run Python with these arguments until it ends. Raises RuntimeError with its last words where it fails.
 
     Linux counts the parent's own peak at the fork as the child's, so whoever measures memory must stay lean.
     """
-    with tempfile.TemporaryFile() as words:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=words, env=_as_installed()
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            words.seek(0)
-            raise RuntimeError(f"{arguments} ended with {process.returncode}: {words.read().decode()[-2000:]}")
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return Finished(seconds=seconds, peak=usage.ru_maxrss / unit)
+    with started(arguments) as process:
+        pass
+    return process.finished
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ POLL = 0.005
 
 
 @contextmanager
-def subscribed(source: sa.URL, target: sa.URL) -> Iterator[None]:
-    """A disabled subscription whose slot remembers everything from now on."""
+def subscribed(source: sa.URL, target: sa.URL, tables: str = "t") -> Iterator[None]:
+    """A disabled subscription to these tables, whose slot remembers everything from now on."""
     with postgres.connected(source) as connection:
-        connection.execute("create publication benchmark for table t")
+        connection.execute(f"create publication benchmark for table {tables}")
         connection.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", (SLOT,))
     try:
         with postgres.connected(target) as connection:

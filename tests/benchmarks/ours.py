@@ -1,18 +1,22 @@
-"""cdc-sync as a DBA sets it up: a TOML file, installed triggers, and the ``replicate --once`` command."""
+"""cdc-sync as a DBA sets it up: a TOML file, installed triggers, and the ``replicate`` command."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cdc_sync import capture, config, databases, registry
-from tests.benchmarks.measure import Finished, child
+from tests.benchmarks.measure import Finished, Process, child, started
+
+ONE_TABLE: Mapping[str, Sequence[str]] = {"t": ("id",)}
 
 
-def configured(folder: Path, source: str, destination: str = "") -> Path:
-    """Write the node's file into an empty folder; URLs as SQLAlchemy reads them."""
-    lines = [
-        f'[node]\nname = "benchmark"\ndatabase = {json.dumps(source)}',
-        '[[tables]]\nname = "t"\nkey = ["id"]',
-    ]
+def configured(
+    folder: Path, source: str, destination: str = "", tables: Mapping[str, Sequence[str]] = ONE_TABLE
+) -> Path:
+    """Write the node's file into an empty folder; URLs as SQLAlchemy reads them, tables with their natural keys."""
+    lines = [f'[node]\nname = "benchmark"\ndatabase = {json.dumps(source)}']
+    lines += [f'[[tables]]\nname = "{name}"\nkey = {json.dumps(key)}' for name, key in tables.items()]
     if destination:
         lines.append(f'[[destinations]]\nname = "server"\nurl = {json.dumps(destination)}')
     path = folder / "cdc-sync.toml"
@@ -20,15 +24,29 @@ def configured(folder: Path, source: str, destination: str = "") -> Path:
     return path
 
 
-def install(path: Path) -> str:
-    """Install the triggers; returns the name of the change table, within our schema or behind our prefix."""
+def install(path: Path) -> dict[str, str]:
+    """Install the triggers; returns the names of the change tables, within our schema or behind our prefix."""
     settings = config.load(path)
     with databases.connect(settings.node.database, settings.folder) as database:
         capture.install(database, settings, include_existing=False)
         with database.begin(databases.Mode.READ) as session:
-            return registry.registered(session)["t"].change
+            return {name: entry.change for name, entry in registry.registered(session).items()}
 
 
 def replicate(path: Path) -> Finished:
     """Drain with the command line, in a process of its own."""
     return child(["-m", "cdc_sync", "replicate", "--once", "--config", str(path)])
+
+
+def profile(path: Path) -> dict[str, float]:
+    """Drain with a clock on each room: seconds by room."""
+    found: dict[str, float] = json.loads(child(["-m", "tests.benchmarks.profiled", str(path)]).printed)
+    return found
+
+
+@contextmanager
+def daemon(path: Path) -> Iterator[Process]:
+    """The replicator at work for as long as the block runs, in a process of its own."""
+    with started(["-m", "cdc_sync", "replicate", "--config", str(path)]) as process:
+        yield process
+        process.interrupt()

@@ -1,7 +1,8 @@
 """A PostgreSQL server to measure on, with connections and backlogs. Durable: fsync and synchronous_commit are on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import psycopg
 import sqlalchemy as sa
@@ -37,10 +38,22 @@ def connected(url: sa.URL) -> Iterator[Connection]:
 @contextmanager
 def table_database(url: sa.URL, table: Table = VISIT) -> Iterator[sa.URL]:
     """A database of its own with the empty table."""
-    with database(url) as own:
-        with connected(own) as connection:
-            connection.execute(table.postgresql)
+    with script_database(url, table.postgresql) as own:
         yield own
+
+
+@contextmanager
+def script_database(url: sa.URL, script: str) -> Iterator[sa.URL]:
+    """A database of its own in which the script was run."""
+    with database(url) as own:
+        run(own, script)
+        yield own
+
+
+def run(url: sa.URL, script: str) -> None:
+    """Run statements over a connection of their own."""
+    with connected(url) as connection:
+        connection.execute(script)
 
 
 def version(url: sa.URL) -> str:
@@ -74,13 +87,29 @@ def update_backlog(url: sa.URL, count: int) -> None:
             connection.execute(UPDATE_RANGE.format(first=first, last=last))
 
 
-def checkpoint(url: sa.URL) -> None:
+def write(url: sa.URL, transactions: Iterable[Sequence[tuple[str, Mapping[str, int]]]]) -> None:
+    """Run transactions of statements whose ``{name}`` are bound. Nobody waits for each to be flushed."""
     with connected(url) as connection:
-        connection.execute("checkpoint")
+        connection.execute("set synchronous_commit = off")
+        with connection.pipeline() as pipeline:
+            for statements in transactions:
+                for text, bounds in statements:
+                    connection.execute(_marked(text, tuple(bounds)), bounds, prepare=True)
+                pipeline.sync()
 
 
-def count_and_weight(url: sa.URL) -> list[float]:
+@cache
+def _marked(text: str, names: tuple[str, ...]) -> str:
+    """The statement as the driver takes it."""
+    return text.replace("%", "%%").format(**{name: f"%({name})s" for name in names})
+
+
+def checkpoint(url: sa.URL) -> None:
+    run(url, "checkpoint")
+
+
+def summary(url: sa.URL, query: str = SUMMARY) -> list[float]:
     """Enough to see that a target has what its source has."""
     with connected(url) as connection:
-        rows = connection.execute(SUMMARY).fetchall()
+        rows = connection.execute(query).fetchall()
     return [float(str(value or 0)) for value in rows[0]]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tests.benchmarks.measure import Figure, Machine, Ratio
 
-WIDTH = 140
+WIDTH = 150
 """Characters that the tables need; a narrower terminal wraps them."""
 
 
