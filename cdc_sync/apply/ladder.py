@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench, Conflict, Held, Record
-from cdc_sync.apply.work import Missing
+from cdc_sync.apply.work import TAKEN, Missing
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
@@ -32,9 +32,6 @@ _ASIDE = sa.table("cdc_sync_aside", sa.column("place"))
 
 _FOREIGN_KEY = ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY")
 """Codes of a foreign key that leads nowhere, or would."""
-
-_UNIQUE = ("23505", "23P01", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
-"""Codes of a place that another row has already."""
 
 _KEYED = {"D": 1}
 """Counts of a section that is laid out with old keys, whatever it holds."""
@@ -422,6 +419,6 @@ class _About(NamedTuple):
 def _state(error: CdcSyncError) -> State:
     """A row at which others point may go once they are gone; what is wrong with another one only a person can tell."""
     code = getattr(error, "code", "")
-    if isinstance(error, Conflict) or code in _UNIQUE:
+    if isinstance(error, Conflict) or code in TAKEN:
         return State.HELD
     return State.DEFERRED if code in _FOREIGN_KEY else State.DEAD

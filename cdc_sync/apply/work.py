@@ -15,11 +15,14 @@ from cdc_sync.core.keys import Plain, steps
 from cdc_sync.core.layout import layout
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, sqlfiles
-from cdc_sync.databases.room import Room
+from cdc_sync.databases.room import Detour, Room
 from cdc_sync.databases.writing import Writer, staged_like
 from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, SchemaMismatch, counted
 
 log = logging.getLogger("cdc_sync")
+
+TAKEN = ("23505", "23P01", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
+"""Codes of a place that another row has already."""
 
 
 class Orphan(NamedTuple):
@@ -175,9 +178,9 @@ class Work:
         if among_themselves or self.section.counts.get("I", 0) * 2 > self.alive:
             done = self._insert()
             if done < self.alive:
-                done = self.session.execute(self._update())
+                done = self._bring_up_to_date()
         else:
-            done = self.session.execute(self._update())
+            done = self._bring_up_to_date()
             if done < self.alive:
                 done += self._insert()
         if done < self.alive:
@@ -185,7 +188,7 @@ class Work:
 
     def point_forward(self) -> None:
         """Once every row is there: set the references that had to wait for theirs."""
-        if self.forward and self.alive and self.session.execute(self._update()) < self.alive:
+        if self.forward and self.alive and self._bring_up_to_date() < self.alive:
             self._explain_missing()
 
     def delete(self) -> None:
@@ -195,11 +198,38 @@ class Work:
             self.session.execute(self.writer.delete(alive=bool(self.alive)))
 
     def stamp(self) -> None:
-        """Note whose rows these are now."""
+        """Note whose rows these are now, and have the target's own numbers go on after theirs."""
         if self.alive:
             self.judge.stamp(self.writer, all_new=self.all_new)
+            for column in self.writer.numbered:
+                self._move_past(column)
 
     # --- helpers
+
+    def _bring_up_to_date(self) -> int:
+        """Update the rows that exist; returns how many."""
+        try:
+            with self.session.attempt():
+                return self.session.execute(self._update())
+        except DatabaseError as error:
+            done = self._detour() if error.code in TAKEN else None
+            if done is None:
+                raise
+            return done
+
+    def _detour(self) -> int | None:
+        """Update once unique values that may change hands in a way that no plain key shows have been let go."""
+        detour = Detour(self.writer)
+        for column, holders in detour.ways():
+            try:
+                with self.session.attempt():
+                    self._keep(detour.aside, holders)
+                    self.session.execute(detour.step(column))
+                with self.session.attempt():
+                    return self.session.execute(self._update())
+            except DatabaseError as error:
+                log.debug("a detour by column %s of table %s: %s", column, self.section.table, error)
+        return None
 
     @property
     def _shape(self) -> Shape:
@@ -249,17 +279,40 @@ class Work:
                 raise _NotNew
         return self.all_new
 
-    def _insert(self) -> int:
+    def _move_past(self, column: str) -> None:
+        highest = self.session.query(self.writer.highest(column))[0][0]
+        table = self.stage.described[self.section.table]
+        if highest is not None and not self.session.database.move_past(self.session, table, column, highest):
+            log.warning(
+                "table %s: the role may not move the sequence of column %s past the numbers that arrived, so that the "
+                "next row of an application may be refused there; grant usage, update on its sequence",
+                self.section.table,
+                column,
+            )
+
+    def _insert(self, *, hanging: bool = False) -> int:
         table = self.stage.described[self.section.table]
         columns = sqlfiles.columns(self.writer.written)
-        rows = self.session.database.compile(self.writer.new_rows())
+        rows = self.session.database.compile(self.writer.new_rows(hanging=hanging))
         holes = {"table": sqlfiles.quote(table.schema, table.name), "columns": columns, "rows": rows}
         return self.session.touch("insert_rows", holes)
 
     def _insert_in_rounds(self) -> None:
-        """Insert what is new, again and again while rows of the same table wait for each other."""
+        """Insert what is new, again and again while rows of the same table wait for each other.
+
+        Those that are left form a circle: where constraints are deferred, their references may be wrong for a while.
+        """
         while self._insert():
             pass
+        if not self.writer.hangs:
+            return
+        try:
+            with self.session.attempt():
+                self._insert(hanging=True)
+        except DatabaseError as error:
+            if error.temporary:
+                raise
+            log.debug("a circle in table %s: %s", self.section.table, error)
 
     def _rename(self) -> None:
         self._keep(self.writer.moved, self.writer.keep_moves())

@@ -68,7 +68,8 @@ class Table:
     """A table as its database describes it.
 
     ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index,
-    conditional ones too, where the database may remove a row to make room for another (REPLACE).
+    conditional ones too, where the database may remove a row to make room for another (REPLACE). ``involved``: columns
+    on which unique keys hang otherwise than plainly: by an expression, a condition, a generated column, an operator.
     ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children);
     ``parent``: the one that this table is such a branch of. ``veiled``: policies hide rows from whoever describes it.
     """
@@ -79,6 +80,7 @@ class Table:
     primary_key: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[Unique, ...] = ()
+    involved: tuple[str, ...] = ()
     branches: tuple[tuple[str, str], ...] = ()
     partitioned: bool = False
     parent: str = ""

@@ -454,6 +454,10 @@ class Database(ABC):
         Raises DatabaseError where the database itself finds what a deferred constraint forbids.
         """
 
+    def move_past(self, session: Session, table: Table, column: str, highest: int) -> bool:  # noqa: ARG002
+        """Have the numbers that are handed out for a column go on after this one. False where the login may not."""
+        return True
+
     @abstractmethod
     def identity(self, session: Session) -> str:
         """What tells this database from every other one, whatever address it is reached by."""

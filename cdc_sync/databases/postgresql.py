@@ -146,6 +146,7 @@ class PostgreSQL(Database):
         asked = {"names": list(names)}
         columns = _grouped(session.run("columns", **asked))
         uniques = _grouped(session.run("uniques", **asked))
+        involved = _grouped(session.run("keys/involved", **asked))
         references = _grouped(session.run("references", **asked))
         branches = _grouped(session.run("branches", **asked))
         known = {(rows[0][1], rows[0][2]): name for name, rows in columns.items()}
@@ -156,6 +157,7 @@ class PostgreSQL(Database):
                 columns=tuple(_column(row) for row in rows),
                 primary_key=next((key for key, primary in _uniques(uniques[name]) if primary), ()),
                 uniques=tuple(key for key, _ in _uniques(uniques[name])),
+                involved=tuple(column for _, column in involved[name]),
                 partitioned=rows[0][-3],
                 parent=rows[0][-2] or "",
                 veiled=rows[0][-1],
@@ -413,6 +415,10 @@ class PostgreSQL(Database):
 
     def dangling(self, session: Session, tables: Sequence[Table]) -> set[tuple[Any, ...]]:  # noqa: ARG002
         return set(session.run("dangling"))
+
+    def move_past(self, session: Session, table: Table, column: str, highest: int) -> bool:
+        place = {"table_name": sqlfiles.quote(table.schema, table.name), "column_name": column}
+        return all(allowed for allowed, _ in session.run("keys/move_past", **place, highest=highest))
 
     def identity(self, session: Session) -> str:
         return str(session.run("identity")[0][0])

@@ -67,3 +67,23 @@ class Room:
             .values({target.c[column]: self.aside.c.spare})
             .where(self.writer.located(target, self.aside))
         )
+
+
+class Detour(Room):
+    """What unique keys need that hang on columns by an expression, a condition, a generated column or an operator.
+
+    Nobody here can tell which row holds what another one is to get: every row that is about to be updated lets go of
+    one such column, and then of the next, until they can all have what they are to get.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        involved = writer.described[writer.name].involved
+        super().__init__(writer, tuple(column for column in writer.written if column in involved))
+
+    def _holders(self, spare: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
+        writer, target = self.writer, self.writer.target
+        resolved = writer.resolved()
+        locator = [target.c[c].label(f"l{i}") for i, c in enumerate(writer.locator)]
+        rows = target.join(resolved, writer.same_key(target, resolved))
+        holders = sa.select(*locator).select_from(rows).where(resolved.c.whole == constant(1)).subquery("holders")
+        return sa.select(*holders.c, spare.label("spare")).select_from(holders)

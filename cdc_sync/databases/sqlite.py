@@ -156,6 +156,7 @@ class SQLite(Database):
             primary_key=primary_key,
             uniques=tuple(uniques),
             exclusive=tables.exclusive(rows, indexes),
+            involved=tables.involved(columns, indexes),
             references=tuple(self._references(session, name)),
         )
 

@@ -77,6 +77,13 @@ def exclusive(rows: Sequence[tuple[Any, ...]], indexes: Sequence[Sequence[tuple[
     return (*((((number, "", ""),),) if number else ()), *found)
 
 
+def involved(columns: Sequence[Column], indexes: Sequence[Sequence[tuple[Any, ...]]]) -> tuple[str, ...]:
+    """The columns on which unique indexes may hang otherwise than plainly: all, where there is any such index."""
+    made = {column.name for column in columns if column.generated}
+    odd = any(row[2] is None or row[2] in made or row[4] for index in indexes for row in index)
+    return tuple(column.name for column in columns if not column.generated) if odd else ()
+
+
 def _hidden_number(rows: Sequence[tuple[Any, ...]]) -> str:
     names = {row[1].lower() for row in rows}
     return "" if rows[0][8] else next((name for name in _ROWIDS if name not in names), "")

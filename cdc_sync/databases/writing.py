@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core.change import Column, Reference, Shapes, Table
+from cdc_sync.core.change import Column, Kind, Reference, Shapes, Table
 from cdc_sync.core.keys import Plain, owner, steps
 from cdc_sync.core.layout import Layout
 from cdc_sync.databases.base import Database, constant
@@ -188,7 +188,8 @@ class Writer:
         """The staged rows with every column as the target needs it (``c0``...).
 
         ``whole``: all parents are there (``lacks``: the number of the first reference whose parent is not);
-        ``ready``: those without which the row cannot be inserted; ``named``: those that the row's key runs through.
+        ``ready``: those without which the row cannot be inserted; ``hanging``: those without which it cannot either
+        where constraints are deferred; ``named``: those that the row's key runs through.
         """
         shape, staged = self.shapes[self.name], self.staging
         rows: sa.FromClause = staged
@@ -204,6 +205,7 @@ class Writer:
             _flag(list(there.values())).label("whole"),
             _flag([flag for reference, flag in there.items() if not self._can_wait(reference)]).label("ready"),
             _flag([flag for r, flag in there.items() if not set(r.columns).isdisjoint(shape.key)]).label("named"),
+            _flag([flag for r, flag in there.items() if r not in self.provisional]).label("hanging"),
             _first_lacking(list(there.values())).label("lacks"),
         ]
         return (
@@ -216,13 +218,28 @@ class Writer:
         nullable = {column.name for column in described.columns if column.nullable}
         return reference in self.forward and nullable.issuperset(reference.columns)
 
+    @cached_property
+    def provisional(self) -> tuple[Reference, ...]:
+        """References that may lead nowhere until all rows are there, where constraints are deferred."""
+        shape = self.shapes[self.name]
+        return tuple(r for r in self.forward if r in shape.references and set(r.columns).isdisjoint(shape.key))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether rows may have to be inserted with such a reference, because it may not be null."""
+        return not all(map(self._can_wait, self.provisional))
+
     def _pointing(
         self, reference: Reference, parent: sa.FromClause, empty: Expression, values: Mapping[str, Expression]
     ) -> dict[str, Expression]:
         shape = self.shapes[self.name]
         pairs = zip(reference.columns, reference.target, strict=True)
+        hangs = reference in self.provisional and not self._can_wait(reference)
         return {
-            column: sa.case((empty, values[column]), else_=parent.c[target])
+            column: sa.case(
+                (empty, values[column]),
+                else_=sa.func.coalesce(parent.c[target], values[column]) if hangs else parent.c[target],
+            )
             for column, target in pairs
             if owner(shape, column) is reference
         }
@@ -329,12 +346,13 @@ class Writer:
     def forget_marks(self) -> sa.Delete:
         return sa.delete(self.mark)
 
-    def new_rows(self) -> sa.Select[*tuple[Any, ...]]:
-        """The rows that do not exist yet, with the columns that ``written`` names."""
+    def new_rows(self, *, hanging: bool = False) -> sa.Select[*tuple[Any, ...]]:
+        """The rows that do not exist yet, with the columns that ``written`` names; also those that are ``hanging``."""
         resolved, there = self.resolved(), self.target.alias()
         missing = sa.not_(sa.select(constant(1)).select_from(there).where(self.same_key(there, resolved)).exists())
         columns = [self.value(resolved, c) for c in self.written]
-        return sa.select(*columns).where(missing, resolved.c.ready == constant(1))
+        ready = resolved.c.hanging if hanging else resolved.c.ready
+        return sa.select(*columns).where(missing, ready == constant(1))
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
@@ -371,6 +389,18 @@ class Writer:
         table = self.described[self.name]
         supplied = {column.name for column in table.columns if column.supplied}
         return [column for column in self.shapes[self.name].names if not (self._own(column) and column in supplied)]
+
+    @property
+    def numbered(self) -> list[str]:
+        """Unique numbers that travel, and that the target would hand out itself."""
+        shape, table = self.shapes[self.name], self.described[self.name]
+        unique = {column for key in table.uniques for column in key}
+        numbers = (c.name for c in table.columns if c.supplied and c.kind is Kind.INTEGER and c.name in unique)
+        return [name for name in numbers if name in self.written and owner(shape, name) is None]
+
+    def highest(self, column: str) -> sa.Select[*tuple[Any, ...]]:
+        """The highest number staged for a column."""
+        return sa.select(sa.func.max(self.staging.c[self.layout.value(column)]))
 
     def _own(self, column: str) -> bool:
         """Whether the column is the target's primary key and nothing more: then no update touches it."""
