@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -24,10 +24,16 @@ from cdc_sync.databases.comparing import Compared
 from cdc_sync.ship import Progress
 
 PAGE = 10_000
-"""Rows read in one transaction."""
+"""Rows at most read in one transaction."""
 
-GROUP = 20_000
-"""Rows of both sides that are compared in one go, in memory."""
+FIRST = 500
+"""Rows of the first page; the others are as long as ``WIDTH`` allows."""
+
+WIDTH = 8 * 1024 * 1024
+"""Bytes that a page is meant to have."""
+
+GROUP = 10_000
+"""Rows of both sides that are compared in one go."""
 
 MOST = 200
 """Groups at most: each is two files."""
@@ -64,6 +70,27 @@ class Group:
     there: list[Row]
 
 
+class Spool:
+    """Pieces of bytes in the order in which they came, in a file when they are many."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def add(self, data: bytes) -> None:
+        self.file.write(len(data).to_bytes(8) + data)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.file.seek(0)
+        while size := self.file.read(8):
+            yield self.file.read(int.from_bytes(size))
+
+
 class Pages:
     """All rows of one side's table, page by page."""
 
@@ -78,23 +105,25 @@ class Pages:
 
     def __iter__(self) -> Iterator[list[Row]]:
         place: bytes | None = None
-        self.count, full = 0, True
+        self.count, full, most = 0, True, min(FIRST, PAGE)
         while full:
-            rows = [self._row(values) for part in self._page(place) for values in pages.split(part)]
-            full = len(rows) == PAGE
+            parts = self._page(place, most)
+            rows = [self._row(values) for part in parts for values in pages.split(part)]
+            full = len(rows) == most
             if rows:
                 place = pages.join(self.side.database.encoding, [rows[-1].place]).data
+                most = max(1, min(PAGE, WIDTH * len(rows) // sum(len(part.data) for part in parts)))
             self.count += len(rows)
             yield rows
 
-    def _page(self, place: bytes | None) -> Iterator[PartRows]:
+    def _page(self, place: bytes | None, most: int) -> list[PartRows]:
         database, name = self.side.database, self.compared.name
         with database.begin(Mode.READ) as session:
             tables = {table: database.table(described) for table, described in self.side.tables.items()}
             paths, query = comparing.rows(self.compared, tables, self.side.apart, self.side.visible)
             after = pages.beyond(session, paths.live, self.side.tables[name], self.side.apart, place)
-            chunks = list(database.read_rows(session, query.where(after).limit(PAGE)))
-        return (PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks)
+            chunks = list(database.read_rows(session, query.where(after).limit(most)))
+        return [PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks]
 
     def _row(self, values: Sequence[Any]) -> Row:
         apart, keys = len(self.side.apart), len(self.keys)
@@ -134,9 +163,9 @@ def _candidates(here: Pages, there: Pages, groups: Mapping[int, int]) -> Iterato
                 yield found
 
 
-def _spooled(stack: ExitStack, side: Pages, groups: Mapping[int, int]) -> dict[int, IO[bytes]]:
+def _spooled(stack: ExitStack, side: Pages, groups: Mapping[int, int]) -> dict[int, Spool]:
     """The rows of one side that stand in buckets that differ, a file for each group."""
-    spools: dict[int, IO[bytes]] = {}
+    spools: dict[int, Spool] = {}
     for page in side:
         gathered: defaultdict[int, list[Row]] = defaultdict(list)
         for row in page:
@@ -144,17 +173,14 @@ def _spooled(stack: ExitStack, side: Pages, groups: Mapping[int, int]) -> dict[i
                 gathered[group].append(row)
         for group, rows in gathered.items():
             if group not in spools:
-                file = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115
-                spools[group] = stack.enter_context(file)
-            data = wire.pack_rows([[row.key, row.digest, row.place, row.leaves] for row in rows])
-            spools[group].write(len(data).to_bytes(8) + data)
+                spools[group] = stack.enter_context(Spool())
+            spools[group].add(wire.pack_rows([[row.key, row.digest, row.place, row.leaves] for row in rows]))
     return spools
 
 
-def _unspooled(spool: IO[bytes]) -> Iterator[Row]:
-    spool.seek(0)
-    while size := spool.read(8):
-        for key, value, place, leaves in wire.unpack_rows(spool.read(int.from_bytes(size))):
+def _unspooled(spool: Spool) -> Iterator[Row]:
+    for data in spool:
+        for key, value, place, leaves in wire.unpack_rows(data):
             yield Row(key=key, digest=value, place=place, leaves=leaves)
 
 

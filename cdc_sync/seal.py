@@ -14,7 +14,7 @@ from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
-from cdc_sync.databases.reading import LEFT, MAYBE, NOTED, Reader, Source, pointed_at
+from cdc_sync.databases.reading import LEFT, MAYBE, NOTES, Reader, Source, pointed_at
 
 SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
@@ -98,7 +98,7 @@ def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapp
     upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
     reader = Reader(source, upto)
     noted = {name: dict(session.query(reader.noted(name))) for name in names}
-    reader.noting = {name for name in names if NOTED in noted[name]}
+    reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
     gone = {name for name in names if not _GONE.isdisjoint(noted[name])}

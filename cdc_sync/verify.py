@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from cdc_sync import databases, follow, registry, seal
-from cdc_sync.candidates import Group, Pages, Row, Side, find, key_digest
+from cdc_sync.candidates import Group, Pages, Row, Side, Spool, find, key_digest
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import digest, plan
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Compared, Judge
-from cdc_sync.databases.reading import Reader, Source
+from cdc_sync.databases.reading import DIFFERS, STANDS, Reader, Source
 from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen
 from cdc_sync.ship import Progress
@@ -68,11 +68,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Here:
-    """What this node says of candidates: how far it had sealed, rows that should stand, the numbers of those that have
-    changes on their way; of the destination's rows, those whose key stands here, and which keys are about to go."""
+    """What this node says of candidates: how far it had sealed, and the numbers of those that have changes on their
+    way; of the destination's rows, those whose key stands here, and which keys are about to go."""
 
     sealed: int
-    parts: Sequence[PartRows]
     pending: Sequence[int]
     named: frozenset[int]
     departed: Mapping[tuple[int, int], frozenset[bytes]]
@@ -215,10 +214,11 @@ class Verification:
         """Look again until both sides are seen at one position."""
         until = time.monotonic() + PATIENCE
         while True:
-            here = self._look_here(group)
-            with self.pair.target.begin(Mode.READ) as session:
-                applied = self.pair.applied(session)
-                there = self._look_there(session, group, here) if applied == here.sealed else None
+            with Spool() as standing:
+                here = self._look_here(group, standing)
+                with self.pair.target.begin(Mode.READ) as session:
+                    applied = self.pair.applied(session)
+                    there = self._look_there(session, group, here, standing) if applied == here.sealed else None
             if there is not None:
                 break
             if time.monotonic() > until:
@@ -226,7 +226,8 @@ class Verification:
             time.sleep(RETRY)
         self._note(group, here, there)
 
-    def _look_here(self, group: Group) -> _Here:
+    def _look_here(self, group: Group, standing: Spool) -> _Here:
+        """What this node says now; rows that should stand at the destination go into ``standing``."""
         database = self.pair.database
         with database.snapshot() as session:
             source = follow.source(session)
@@ -234,10 +235,10 @@ class Verification:
             pending = comparing.keep_pending(session, source, reader.upto)
             wanted = self._staged(session, "cdc_sync_wanted", self.here, group.here)
             found = comparing.standing(self.compared, source, wanted, pending)
-            chunks = list(database.read_rows(session, found.settled))
+            for chunk in database.read_rows(session, found.settled):
+                standing.add(chunk.data)
             return _Here(
                 sealed=last_sealed(session),
-                parts=[PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks],
                 pending=[number for (number,) in session.query(found.pending)],
                 named=frozenset(self._named(session, source, group)),
                 departed=self._departed(session, group, reader, noted),
@@ -272,9 +273,9 @@ class Verification:
             for leaves in pages.split(PartRows(encoding=session.database.encoding, data=chunk.data)):
                 yield key_digest(self.here.keys[start:end], leaves)
 
-    def _look_there(self, session: Session, group: Group, here: _Here) -> _There:
-        judge = Judge(session, self.compared, "cdc_sync_should")
-        refused = [number for part in here.parts for number in judge.load(part)]
+    def _look_there(self, session: Session, group: Group, here: _Here, standing: Spool) -> _There:
+        judge, encoding = Judge(session, self.compared, "cdc_sync_should"), self.pair.database.encoding
+        refused = [number for data in standing for number in judge.load(PartRows(encoding=encoding, data=data))]
         verdicts = dict(session.query(judge.verdicts())) | dict.fromkeys(refused, DIFFERENT)
         wanted = self._staged(session, "cdc_sync_found", self.there, group.there)
         ours = {group.here[number].key for number in (*refused, *here.pending)}
@@ -309,8 +310,9 @@ class Verification:
             self._name(verdict, row, self.here)
         for row in extra:
             self._name(EXTRA, row, self.there)
-        if self.repair and wrong:
-            report.repaired += self._send([row for row, _ in wrong])
+        if self.repair:
+            for verdict, op in ((MISSING, STANDS), (DIFFERENT, DIFFERS)):
+                report.repaired += self._send([row for row, said in wrong if said == verdict], op)
 
     def _leaves(self, row: Row, here: _Here) -> bool:
         """Whether a change on its way takes a row's key away, or that of a parent which stands in it."""
@@ -324,7 +326,7 @@ class Verification:
         if len(keys) < self.most:
             keys.append(tuple(str(digest.text(leaf, side.side.database.encoding)) for leaf in row.leaves))
 
-    def _send(self, rows: Sequence[Row]) -> int:
+    def _send(self, rows: Sequence[Row], op: str) -> int:
         """Note rows, to be sent as they stand when they are sealed (``databases.notes``)."""
 
         def work(session: Session) -> int:
@@ -332,6 +334,6 @@ class Verification:
             session.run("note_hold", {"table": tracked.quoted})
             data = pages.join(session.database.encoding, [row.place for row in rows])
             pages.stage(session, "cdc_sync_rows", tracked.table, tracked.shape.identity, [data])
-            return notes.write(session, tracked, "cdc_sync_rows")
+            return notes.write(session, tracked, "cdc_sync_rows", op)
 
-        return self.pair.database.patiently(work)
+        return self.pair.database.patiently(work) if rows else 0

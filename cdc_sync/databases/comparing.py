@@ -16,7 +16,7 @@ from cdc_sync.core.layout import Layout, Staged, layout
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import pages
 from cdc_sync.databases.base import Database, Session, Target, constant
-from cdc_sync.databases.reading import NOTED, OWN, Source
+from cdc_sync.databases.reading import NOTES, OWN, Source
 from cdc_sync.databases.sqlfiles import quote
 from cdc_sync.errors import RefusedRow
 
@@ -189,7 +189,8 @@ def keep_pending(session: Session, source: Source, upto: Mapping[str, int]) -> d
     for i, name in enumerate(sorted(source.tracked)):
         change, old = source.change(name), source.old(name)
         unsealed = session.database.unsealed(change, source.tracked[name].change, upto[name])
-        noted = sa.case((change.c[OWN[1]] == constant(NOTED), constant(1)), else_=constant(0)).label("noted")
+        is_note = change.c[OWN[1]].in_([constant(note) for note in NOTES])
+        noted = sa.case((is_note, constant(1)), else_=constant(0)).label("noted")
         identity = source.shapes[name].identity
         sides = [[change.c[c] for c in identity], [change.c[old[c]] for c in identity]]
         queries = [

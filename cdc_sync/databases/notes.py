@@ -7,14 +7,15 @@ the row from its own snapshot, and forgets the note where no row stands or where
 import sqlalchemy as sa
 
 from cdc_sync.databases.base import Session, Tracked, constant
-from cdc_sync.databases.reading import NOTED, OWN, Reader
+from cdc_sync.databases.reading import DIFFERS, NOTES, OWN, STANDS, Reader
 from cdc_sync.databases.sqlfiles import columns
 
 
 def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
     """The changes that tell of a table's noted rows; None where there are no notes.
 
-    They are updates, because the server may have the row already; where no updates travel, they are inserts.
+    They are inserts, which say nothing of what the server has: one that has the row brings it up to date. Rows that are
+    known to be there, and otherwise, are updated; what does not travel is the other.
     """
     if name not in reader.noting:
         return None
@@ -23,13 +24,15 @@ def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
     live = source.tables[name].alias("cdc_sync_noted_row")
     rows = notes.join(live, sa.and_(*(live.c[c] == notes.c[f"i{i}"] for i, c in enumerate(shape.identity))))
     rows = rows.outerjoin(told, sa.and_(*(live.c[c] == told.c[f"i{i}"] for i, c in enumerate(shape.identity))))
-    op = "U" if "update" in source.tracked[name].settings.operations else "I"
+    operations = source.tracked[name].settings.operations
+    known = sa.and_(notes.c.op == constant(DIFFERS), sa.true() if "update" in operations else sa.false())
+    op = sa.case((known, constant("U")), else_=constant("I" if "insert" in operations else "U"))
     old = [live.c[column].label(kept) for column, kept in source.old(name).items()]
     visible = reader.visible(name, "cdc_sync_noted_row")
     return (
         sa.select(
             notes.c.seq.label(OWN[0]),
-            constant(op).label(OWN[1]),
+            op.label(OWN[1]),
             notes.c.at.label(OWN[2]),
             *(live.c[c] for c in shape.names),
             *old,
@@ -46,9 +49,10 @@ def _notes(reader: Reader, name: str) -> sa.Subquery:
         sa.select(
             sa.func.max(change.c[OWN[0]]).label("seq"),
             sa.func.max(change.c[OWN[2]]).label("at"),
+            sa.func.min(sa.cast(change.c[OWN[1]], sa.Text)).label("op"),
             *(change.c[column].label(f"i{i}") for i, column in enumerate(identity)),
         )
-        .where(reader.unsealed(name, change), change.c[OWN[1]] == constant(NOTED))
+        .where(reader.unsealed(name, change), change.c[OWN[1]].in_([constant(note) for note in NOTES]))
         .group_by(*(change.c[column] for column in identity))
         .subquery("cdc_sync_notes")
     )
@@ -68,9 +72,12 @@ def _told(reader: Reader, name: str) -> sa.Subquery:
     )
 
 
-def write(session: Session, tracked: Tracked, rows: str) -> int:
-    """Note the rows of a temporary table whose columns ``i0``... tell them apart; returns how many."""
+def write(session: Session, tracked: Tracked, rows: str, op: str = STANDS) -> int:
+    """Note the rows of a temporary table whose columns ``i0``... tell them apart; returns how many.
+
+    ``op`` is ``DIFFERS`` where a server is known to have them.
+    """
     identity = tracked.shape.identity
     places = columns(f"i{i}" for i in range(len(identity)))
-    holes = {"change": tracked.change, "identity": columns(identity), "places": places, "rows": rows}
+    holes = {"change": tracked.change, "identity": columns(identity), "places": places, "rows": rows, "op": op}
     return session.touch("note_rows", holes)

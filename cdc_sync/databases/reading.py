@@ -20,8 +20,8 @@ MAYBE = "R"
 LEFT = "X"
 """The operation of a change that takes a row off the server because the filter became another one."""
 
-NOTED = "S"
-"""The operation of a note that a row is to be sent as it stands (databases/notes.py)."""
+STANDS, DIFFERS = NOTES = ("S", "T")
+"""The operations of notes that a row is to be sent as it stands: a server may lack it, or is known to have it."""
 
 _OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
 
@@ -272,7 +272,7 @@ class Reader:
         """Whether a change is captured and not sealed; a note is no change."""
         taken = self.unsealed(name, change)
         if name in self.noting:
-            taken = sa.and_(taken, change.c[OWN[1]] != constant(NOTED))
+            taken = sa.and_(taken, change.c[OWN[1]].not_in([constant(note) for note in NOTES]))
         if name not in self.replaced:
             return taken
         removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()

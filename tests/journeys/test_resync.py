@@ -94,6 +94,22 @@ def test_a_noted_row_whose_key_changes_is_renamed_and_not_doubled(houses: Journe
     houses.arrive("update bed set letter = 'z' where id = 5", "delete from room where id = 2")
 
 
+@pytest.mark.parametrize("conflict", ["source_wins", "target_wins", "newest_wins", "manual"])
+def test_rows_that_the_server_lacks_are_no_conflicts(make_side: Make, tmp_path: Path, conflict: str) -> None:
+    source, target = make_side("sqlite", "source"), make_side("sqlite", "target")
+    for side in (source, target):
+        side.script(SUBJECT)
+    config = write_config(tmp_path, "laptop", source, target, {"subject": {"key": ["code"], "conflict": conflict}})
+    install(config)
+    source.run("insert into subject (code) values ('a'), ('b'), ('c')")
+    replicate(config)
+    target.run("delete from subject where code = 'b'")
+    resync(config)
+    replicate(config)
+    compare(source, target, SHAPE)
+    assert target.rows("select count(*) from cdc_sync_conflict") == [(0,)]
+
+
 def test_only_rows_that_fit_the_condition_are_sent(houses: Journey) -> None:
     houses.target.run("update room set note = 'changed at the server'")
     assert [table.rows for table in resync(houses.config, "room", where="number = 2")] == [1]
@@ -217,7 +233,7 @@ def _scribble(side: Side, seed: int, over: threading.Event) -> None:
             connection.execute(f"insert into subject (code, note) values ({mark}, 'again')", (code,))
         if turn % 5 == 0:
             connection.execute(f"update subject set code = {mark} where code = {mark}", (f"{code} {turn}", code))
-        over.wait(0.002)
+        over.wait(0.01)
     connection.close()
 
 

@@ -126,6 +126,16 @@ def test_changes_on_their_way_are_no_differences(houses: Journey) -> None:
     assert [report.waiting for report in reports] == [0] * 4
 
 
+def test_unique_values_that_changed_hands_at_the_server_are_put_right(start: Start) -> None:
+    schema = "create table phone (id {pk}, code varchar(20) not null unique, number varchar(20) not null unique);"
+    journey = start(schema, {"phone": ["code"]}, Shape("phone", ("code",), ("number",)))
+    journey.arrive("insert into phone (code, number) values ('a', '1'), ('b', '2'), ('c', '3')")
+    for code, number in (("a", "none"), ("b", "1"), ("a", "2")):
+        journey.target.run("update phone set number = ? where code = ?", (number, code))
+    assert found(verify(journey.config, repair=True)) == {"phone": {"different": [("a",), ("b",)]}}
+    journey.arrive()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_changes_that_are_sealed_and_not_applied_make_it_wait(make_side: Make, tmp_path: Path, kind: str) -> None:
     config, source, _ = subjects(make_side, tmp_path, kind, "sqlite", {"key": ["code"]})
@@ -288,7 +298,7 @@ def _write(side: Side, over: threading.Event) -> None:
             connection.execute(f"insert into subject (code, n) values ({mark}, {turn})", (code,))
         if turn % 5 == 0:
             connection.execute(f"update subject set code = {mark} where code = {mark}", (f"w{turn}r", code))
-        over.wait(0.003)
+        over.wait(0.01)
     connection.close()
 
 
