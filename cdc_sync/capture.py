@@ -197,6 +197,7 @@ def _reconfigured(database: Database, config: Config) -> bool:
 
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
     now = wanted(session, config.tables)
+    config.renames.check(now.shapes)
     if not is_installed(session):
         session.database.check_bystanders(session)
     session.script(session.database.install_script(session))

@@ -6,18 +6,20 @@ import re
 import tomllib
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cdc_sync.core.conflicts import CLOCK_AHEAD, CONFLICTS, MERGES, Policies, Policy
 from cdc_sync.core.plan import CAPTURES, OPERATIONS, SyncedTable
+from cdc_sync.core.renames import NONE, Rename, Renames, same_target
 from cdc_sync.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _URL = re.compile(r"\w+(\+\w+)?://")
 _TABLE = ("name", "key", "exclude", "except", "where", "operations", "capture", "skip_unchanged", "reference")
 _POLICY = ("conflict", "merge")
+_RENAME = ("target", "columns")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -44,6 +46,8 @@ class Config:
     tables: tuple[SyncedTable, ...]
     destinations: tuple[Destination, ...] = ()
     policies: Policies = field(default_factory=Policies)
+    """By the tables' names at the destinations."""
+    renames: Renames = NONE
 
     @property
     def key_path(self) -> Path:
@@ -83,8 +87,12 @@ class _Reader:
         node = self._node(_section(self.document, "node"))
         entries = _entries(self.document, "tables")
         tables = tuple(self._table(entry, i) for i, entry in enumerate(entries, 1))
+        renames = _renames(tables, entries)
         policies = Policies(
-            tables=tuple((table, _policy(entry, table.name)) for table, entry in zip(tables, entries, strict=True)),
+            tables=tuple(
+                (replace(table, name=renames.table(table.name)), _policy(entry, table.name))
+                for table, entry in zip(tables, entries, strict=True)
+            ),
             clock_ahead=_seconds(_section(self.document, "node"), "clock_ahead", "[node]", CLOCK_AHEAD),
         )
         destinations = tuple(
@@ -92,7 +100,9 @@ class _Reader:
         )
         _unique([table.name for table in tables], "[[tables]]")
         _unique([destination.name for destination in destinations], "[[destinations]]")
-        return Config(path=self.path, node=node, tables=tables, destinations=destinations, policies=policies)
+        return Config(
+            path=self.path, node=node, tables=tables, destinations=destinations, policies=policies, renames=renames
+        )
 
     def _node(self, entry: Mapping[str, Any]) -> Node:
         _known(entry, ("name", "database", "clock_ahead"), "[node]")
@@ -106,7 +116,7 @@ class _Reader:
 
     def _table(self, entry: Mapping[str, Any], number: int) -> SyncedTable:
         place = f"[[tables]] number {number}"
-        _known(entry, (*_TABLE, *_POLICY), place)
+        _known(entry, (*_TABLE, *_POLICY, *_RENAME), place)
         name = _string(entry, "name", place)
         place = f"table {name!r}"
         table = SyncedTable(
@@ -214,6 +224,36 @@ def _policy(entry: Mapping[str, Any], name: str) -> Policy:
     return Policy(conflict=_choice(entry, "conflict", place, CONFLICTS), merge=_choice(entry, "merge", place, MERGES))
 
 
+def _renames(tables: Sequence[SyncedTable], entries: Sequence[Mapping[str, Any]]) -> Renames:
+    """What destinations call tables and columns otherwise. Raises ConfigError where that cannot be."""
+    found: dict[str, Rename] = {}
+    meant: dict[str, str] = {}
+    for table, entry in zip(tables, entries, strict=True):
+        rename = _rename(table, entry)
+        if rename.target or rename.columns:
+            found[table.name] = rename
+        other = meant.setdefault(rename.target or table.name, table.name)
+        if other != table.name:
+            raise same_target(rename.target or table.name, other, table.name)
+    return Renames(found)
+
+
+def _rename(table: SyncedTable, entry: Mapping[str, Any]) -> Rename:
+    place = f"table {table.name!r}"
+    for name in _RENAME:
+        if name in entry and table.is_pattern:
+            raise ConfigError(
+                f"{place} stands for many tables, but has {name}", hint="give the table that it is about its own entry"
+            )
+    columns = entry.get("columns", {})
+    if not isinstance(columns, dict) or not all(isinstance(there, str) and there for there in columns.values()):
+        raise ConfigError(f"{place}: columns names no columns", hint='write columns = { here = "there", ... }')
+    twice = next((there for there in columns.values() if list(columns.values()).count(there) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{place}: columns calls two columns {twice!r}", hint="give one of them another name")
+    return Rename(target=_string(entry, "target", place) if "target" in entry else "", columns=columns)
+
+
 def _seconds(entry: Mapping[str, Any], name: str, place: str, default: float) -> float:
     value = entry.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
@@ -240,7 +280,7 @@ def _check_table(table: SyncedTable, entry: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"table {name!r} has exceptions, but names one table only", hint='use a wildcard, such as name = "clinic_*"'
         )
-    idle = sorted(set(entry) - {"name", "key", "except", "reference"})
+    idle = sorted(set(entry) - {"name", "key", "except", "reference", *_RENAME})
     if table.reference and idle:
         raise ConfigError(
             f"table {name!r} is a reference, which is not captured, but says {idle[0]!r}", hint="take one of them out"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from cdc_sync import databases, registry
 from cdc_sync.capture import Capture, Wanted, wanted
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import plan
+from cdc_sync.core import plan, skew
 from cdc_sync.core.change import Kind, Shapes, Table
+from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError
@@ -46,11 +47,12 @@ def examine(database: Database, config: Config) -> list[Finding]:
             raise ConfigError(f"no triggers are installed in {database}", hint=f"run {INSTALL}")
         registry.check_name(session, config.node.name)
         now = wanted(session, config.tables)
+        config.renames.check(now.shapes)
         found = [*_node(session, config), *_captures(session, now), *_around(session, now)]
         found += _encoding(session, "database")
         source = _Source(
             shapes=now.shapes,
-            captured=[capture.name for capture in now.captures],
+            captured={capture.name: capture.name for capture in now.captures},
             clock=session.run("clock")[0][0],
             comparing=_comparing(session, now.shapes),
         )
@@ -61,10 +63,10 @@ def examine(database: Database, config: Config) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """What a destination is held against."""
+    """What a destination is held against. ``captured``: the captured tables, and what this node calls them."""
 
     shapes: Shapes
-    captured: list[str]
+    captured: Mapping[str, str]
     clock: float
     comparing: Mapping[tuple[str, str], tuple[str, str]]
 
@@ -234,19 +236,40 @@ def _destination(config: Config, destination: Destination, source: _Source) -> l
     subject = f"destination {destination.name}"
     try:
         with databases.connect(destination.url, config.folder) as target, target.begin(Mode.READ) as session:
-            return list(_target(session, subject, source))
+            return list(_target(session, subject, _renamed(source, config.renames)))
     except CdcSyncError as error:
         return [Finding(subject=subject, message=str(error), mend=error.hint)]
 
 
+def _renamed(source: _Source, renames: Renames) -> _Source:
+    """The same, in the destinations' names."""
+    return _Source(
+        shapes=renames.named(source.shapes),
+        captured={renames.table(name): name for name in source.captured},
+        clock=source.clock,
+        comparing={
+            (renames.table(table), renames.column(table, column)): how
+            for (table, column), how in source.comparing.items()
+        },
+    )
+
+
+def _left_out(source: _Source, described: Mapping[str, Table], subject: str) -> Iterator[Finding]:
+    for table, column in plan.left_out(source.shapes, source.captured, described):
+        message = f"table {table!r} has no column {column!r}: its values stay here"
+        mend = f"add it there, then cdc-sync resync {source.captured[table]}"
+        yield Finding(subject=subject, message=message, mend=mend, urgent=False)
+
+
 def _target(session: Session, subject: str, source: _Source) -> Iterator[Finding]:
     described = session.database.describe(session, sorted(source.shapes))
-    for name, shape in source.shapes.items():
+    for name in skew.wanted(source.shapes, source.captured, described):
         try:
             one = [name] if name in source.captured else []
-            plan.check_target({name: shape}, one, described, subject, session.database)
+            plan.check_target({name: source.shapes[name]}, one, described, subject, session.database)
         except ConfigError as error:
             yield Finding(subject=subject, message=str(error), mend=error.hint)
+    yield from _left_out(source, described, subject)
     yield from _kinds(source, described, subject)
     yield from _keys(source, session, subject)
     yield from _encoding(session, subject)

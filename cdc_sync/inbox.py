@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cdc_sync import apply, receive
+from cdc_sync.apply import names
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
+from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
@@ -35,6 +37,10 @@ class DatabaseInbox:
 
     def close(self) -> None:
         self.database.close()
+
+    def call(self, origin: str, renames: Renames) -> None:
+        """From now on, what the origin sends goes to the tables and columns of these names."""
+        names.keep(self.database, origin, renames)
 
     def position(self, origin: str, epoch: str) -> Position:
         return receive.position(self.database, origin, epoch)
@@ -141,13 +147,18 @@ class Stream:
             with self._database.begin(Mode.WRITE) as session:
                 if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
                     raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
+                renames = names.of(session, self._after.origin)
+                sections = renames.sections(sections)
                 apply.check_free(session, self._after.origin, self._after.epoch, {s.table for s in sections})
                 with apply.writing(session):
                     batch = apply.Batch(
-                        session, shapes, sections, apply.Bench(node=self._after.origin, policies=self._policies)
+                        session,
+                        renames.shapes(shapes),
+                        sections,
+                        apply.Bench(node=self._after.origin, policies=self._policies),
                     )
                     while isinstance(item := self._next(), tuple):
-                        batch.load(*item)
+                        batch.load(renames.table(item[0]), item[1])
                     batch.write()
                 sealed = self._next()
                 if not isinstance(sealed, Sealed):

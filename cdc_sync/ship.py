@@ -1,5 +1,6 @@
 """The third room: the replicate loop. Seals what waits, sends it to every destination, and keeps their receipts."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from cdc_sync import databases, follow, identity, registry, seal
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import chain, plan
 from cdc_sync.core.chain import Position
-from cdc_sync.core.change import Shape
-from cdc_sync.core.wire import Header, Sealed, Section, decode_header
+from cdc_sync.core.change import Shape, Shapes, Table
+from cdc_sync.core.wire import Header, Sealed, Section, decode_header, fingerprint
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
@@ -104,6 +105,7 @@ class Replicator:
     def _look(self) -> None:
         with self.source.begin(Mode.READ) as session:
             source = follow.source(session)
+        self.config.renames.check(source.shapes)
         self.shapes, self.captured = source.shapes, sorted(source.tracked)
 
     def round(self) -> list[Delivered]:
@@ -213,7 +215,9 @@ class Replicator:
                 if destination.name not in self.checked:
                     self._check_target(target, destination)
                     self.checked.add(destination.name)
-                self.roads[destination.name] = Direct(DatabaseInbox(target, self.config.policies))
+                inbox = DatabaseInbox(target, self.config.policies)
+                inbox.call(self.config.node.name, self.config.renames)
+                self.roads[destination.name] = Direct(inbox)
             except BaseException:
                 target.close()
                 raise
@@ -231,8 +235,32 @@ class Replicator:
                     f"destination {destination.name!r} is the node's own database",
                     hint="name another database in its url",
                 )
-            described = target.describe(session, sorted(self.shapes))
-        plan.check_target(self.shapes, self.captured, described, f"destination {destination.name!r}", target)
+            shapes = self.config.renames.named(self.shapes)
+            described = target.describe(session, sorted(shapes))
+        captured = [self.config.renames.table(name) for name in self.captured]
+        plan.check_target(shapes, captured, described, f"destination {destination.name!r}", target)
+        self._tell_left_out(destination, shapes, captured, described)
+
+    def _tell_left_out(
+        self, destination: Destination, shapes: Shapes, captured: Sequence[str], described: Mapping[str, Table]
+    ) -> None:
+        """Say once, while the schema stays as it is, which columns the destination does not have."""
+        left_out = plan.left_out(shapes, captured, described)
+        told = json.dumps([fingerprint(list(self.shapes.values())).hex(), left_out]) if left_out else ""
+        with self.source.begin(Mode.READ) as session:
+            if dict(session.run("told")).get(destination.name, "") == told:
+                return
+        for table, column in left_out:
+            log.warning(
+                "table %s: column %r is not at destination %s; its values stay here. Add the column there, then run "
+                "cdc-sync resync %s",
+                table,
+                column,
+                destination.name,
+                self.config.renames.origin(table),
+            )
+        with self.source.begin(Mode.WRITE) as session:
+            session.run("told_set", destination=destination.name, said=told)
 
     def _deliver(self, destination: Destination) -> Position:
         road, name = self._road(destination), self.config.node.name

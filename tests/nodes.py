@@ -110,7 +110,8 @@ class Side:
         return (sql.replace("%", "%%").replace("?", "%s") if self.kind == "postgresql" else sql, parameters)
 
 
-Tables = Mapping[str, Sequence[str] | Mapping[str, Sequence[str] | str | bool]]
+Setting = Sequence[str] | str | bool | Mapping[str, str]
+Tables = Mapping[str, Sequence[str] | Mapping[str, Setting]]
 """Table name to its natural key, or to everything that the file says of it."""
 
 
@@ -130,7 +131,9 @@ def write_config(folder: Path, name: str, source: Side, targets: Side | Mapping[
     return configuration.load(path)
 
 
-def _toml(value: Sequence[str] | str | bool) -> str:
+def _toml(value: Setting) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     return json.dumps(value if isinstance(value, (str, bool)) else list(value), ensure_ascii=False)
 
 

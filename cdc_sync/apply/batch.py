@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
+from cdc_sync.core import skew
 from cdc_sync.core.change import Shape, Shapes, Table
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, versions
-from cdc_sync.errors import SchemaMismatch
 
 
 class Batch:
@@ -23,12 +23,14 @@ class Batch:
         scratch: str = "cdc_sync_",
     ) -> None:
         named = {shape.name: shape for shape in shapes}
-        described = _described(session, named)
+        described = session.database.describe(session, sorted(named))
+        fitted = skew.fitted(named, [section.table for section in sections], described, str(session.database))
         targets = {name: session.database.table(table) for name, table in described.items()}
         self.stage = Stage(
             session=session,
-            shapes=named,
-            order=parents_first(named),
+            sent=named,
+            shapes=fitted,
+            order=[name for name in parents_first(named) if name in fitted],
             described=described,
             targets=targets,
             bench=bench,
@@ -72,11 +74,3 @@ def _versions(session: Session, shapes: Shapes, described: Mapping[str, Table], 
         name: versions.prepared(session, known, described[name], described[name].told_apart_by(shapes[name].key))
         for name in names
     }
-
-
-def _described(session: Session, shapes: Shapes) -> dict[str, Table]:
-    described = session.database.describe(session, sorted(shapes))
-    for name in shapes:
-        if name not in described:
-            raise SchemaMismatch(f"{session.database} has no table {name!r}", hint="create it there")
-    return described

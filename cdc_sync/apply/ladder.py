@@ -171,7 +171,7 @@ class Ladder:
         self.refused = kept
 
     def _stage_blank(self, row: Refused, about: "_About", staged: Mapping[str, set[int]]) -> bool:
-        shape, laid = self.raw.stage.shapes[row.table], layout(self.raw.stage.shapes, row.table, keyed=row.keyed)
+        shape, laid = self.raw.stage.sent[row.table], layout(self.raw.stage.sent, row.table, keyed=row.keyed)
         later = any(seq > about.seq for seq in staged.get(about.standing, ()))
         earlier = [other for other in self.refused if other.table == row.table and self._about(other).was == about.was]
         first = min([*staged.get(about.was, ()), *(self._about(other).seq for other in earlier)], default=about.seq)
@@ -184,7 +184,7 @@ class Ladder:
         return True
 
     def _about(self, row: Refused) -> "_About":
-        shape, laid = self.raw.stage.shapes[row.table], layout(self.raw.stage.shapes, row.table, keyed=row.keyed)
+        shape, laid = self.raw.stage.sent[row.table], layout(self.raw.stage.sent, row.table, keyed=row.keyed)
         read = letters.read_row(row.rows, laid)
         was, standing = letters.standings(row.rows, laid, shape.identity)
         return _About(int(str(read["seq"])), str(read["op"]), was, standing)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from cdc_sync.apply import names
 from cdc_sync.apply.judge import Record
 from cdc_sync.apply.ladder import Aside, Ladder
-from cdc_sync.core import wire
 from cdc_sync.core.conflicts import Outcome
 from cdc_sync.core.layout import layout
 from cdc_sync.core.letters import Letter, State, read_row, single_rows
@@ -131,8 +131,8 @@ def _now() -> str:
 def changes(session: Session, letter: Letter) -> list[tuple[str, dict[str, object]]]:
     """A letter's changes in order: operation, and the row's values by column, as they arrived. For people to read."""
     encoding, keyed, _, data = session.run("letter_rows", id=letter.id)[0]
-    header = session.run("inbox_header", origin=letter.origin, epoch=letter.epoch, number=letter.number)[0][0]
-    shapes = {shape.name: shape for shape in wire.decode_header(bytes(header)).shapes}
+    header = names.header_of(session, letter.origin, letter.epoch, letter.number)
+    shapes = {shape.name: shape for shape in header.shapes}
     laid = layout(shapes, letter.table, keyed=bool(keyed))
     read_rows = [read_row(row, laid) for row in single_rows(PartRows(encoding=encoding, data=bytes(data)))]
     return [(str(row["op"]), {c.column: row[c.name] for c in laid.values}) for row in read_rows]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cdc_sync.apply import letterbox
+from cdc_sync.apply import letterbox, names
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench, Record
 from cdc_sync.core import wire
@@ -60,7 +60,8 @@ def next_header(session: Session, origin: str, epoch: str) -> Header | None:
 
 
 def header_of(session: Session, origin: str, epoch: str, number: int) -> Header:
-    return wire.decode_header(bytes(session.run("inbox_header", origin=origin, epoch=epoch, number=number)[0][0]))
+    """The header of a stored batch, in this database's names."""
+    return names.header_of(session, origin, epoch, number)
 
 
 def parts(session: Session, header: Header) -> Iterator[tuple[Part, PartRows]]:

@@ -12,12 +12,12 @@ from cdc_sync.apply.judge import Bench, Conflict, Judge
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, steps
-from cdc_sync.core.layout import layout
+from cdc_sync.core.layout import layout, narrowed
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, sqlfiles
 from cdc_sync.databases.room import Detour, Room
 from cdc_sync.databases.writing import Writer, staged_like
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, SchemaMismatch, counted
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, counted
 
 log = logging.getLogger("cdc_sync")
 
@@ -53,10 +53,13 @@ class _NotNew(Exception):
 class Stage:
     """Where a batch is written: its shapes, parents first in ``order``, and the target's tables for them.
 
+    ``sent`` are the shapes that the rows came in, of which the target may have less.
+
     ``versions`` names the tables with the versions of their rows.
     """
 
     session: Session
+    sent: Shapes
     shapes: Shapes
     order: Sequence[str]
     described: Mapping[str, Table]
@@ -75,7 +78,8 @@ class Work:
         self.scratch = scratch
         later = stage.order[stage.order.index(section.table) :]
         self.forward = tuple(r for r in stage.shapes[section.table].references if r.table in later)
-        self.layout = layout(stage.shapes, section.table, keyed=section.keyed)
+        laid = layout(stage.sent, section.table, keyed=section.keyed)
+        self.layout = narrowed(laid, stage.sent[section.table], stage.shapes[section.table])
         self.targets = self._targets()
         self.writer = self._writer(self._create_staging(), chained=False)
         self.judge = Judge(self.session, stage.bench, self.writer, stage.versions.get(section.table, ""))
@@ -97,7 +101,8 @@ class Work:
         )
 
     def _targets(self) -> list[Target]:
-        like = staged_like(self.layout, self.stage.shapes, self.section.table)
+        laid = layout(self.stage.sent, self.section.table, keyed=self.section.keyed)
+        like = staged_like(laid, self.stage.sent, self.section.table)
         return [_target(self.stage.described, table, column) for table, column in like]
 
     def _create_staging(self) -> sa.TableClause:
@@ -110,7 +115,7 @@ class Work:
 
     def load(self, rows: PartRows, *, keyed: bool) -> None:
         """Stage rows; ``keyed`` says how they are laid out, which may be less than is staged here."""
-        columns = layout(self.stage.shapes, self.section.table, keyed=keyed).columns
+        columns = layout(self.stage.sent, self.section.table, keyed=keyed).columns
         staging, places = (
             self.writer.staging.name,
             {c.name: t for c, t in zip(self.layout.columns, self.targets, strict=True)},
@@ -381,14 +386,9 @@ class Work:
 
 
 def _target(described: Mapping[str, Table], table: str, column: str) -> Target:
-    found = described[table].column(column) if column else None
-    if column and found is None:
-        raise SchemaMismatch(
-            f"the target's table {table!r} has no column {column!r}", hint="add it there, or exclude it"
-        )
-    return Target(
-        table=table,
-        column=column,
-        declared=found.declared if found else "text",
-        kind=found.kind if found else Kind.TEXT,
-    )
+    if not column:
+        return Target(table=table, column="", declared="text", kind=Kind.TEXT)
+    found = described[table].column(column) if table in described else None
+    if found is None:
+        return Target(table=table, column="", declared="text", kind=Kind.TEXT, absent=True)
+    return Target(table=table, column=column, declared=found.declared, kind=found.kind)

@@ -13,7 +13,7 @@ Resolving "now" and "before the batch" is enough, whatever happened in between, 
 unit: the row lives at its end with a parent that lives too, or it lived at its beginning with a parent that did.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cdc_sync.core.change import Kind, Shape, Shapes
 from cdc_sync.core.keys import leaves
@@ -30,16 +30,19 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The staged columns of one table, by role."""
+    """The staged columns of one table, by role. ``all``: every one, where some have no role at the target."""
 
     values: tuple[Staged, ...]
     parents: tuple[tuple[Staged, ...], ...]
     old: tuple[Staged, ...]
     was: tuple[Staged, ...]
+    all: tuple[Staged, ...] = ()
 
     @property
     def columns(self) -> tuple[Staged, ...]:
         """All of them, in the order in which they travel."""
+        if self.all:
+            return self.all
         head = (Staged("seq", Kind.INTEGER), Staged("op", Kind.TEXT), Staged("at", Kind.TEXT))
         parents = tuple(column for parent in self.parents for column in parent)
         standing = _STANDING if self.was else ()
@@ -62,6 +65,14 @@ def layout(shapes: Shapes, name: str, *, keyed: bool) -> Layout:
         return Layout(values, tuple(parents), (), ())
     old = tuple(Staged(f"o{i}", field.kind, field.name) for i, field in enumerate(leaves(shapes, name)))
     return Layout(values, tuple(parents), old, _was(shape))
+
+
+def narrowed(laid: Layout, shape: Shape, fitted: Shape) -> Layout:
+    """The layout of a shape's rows where the target has only some of its columns (see ``core.skew``)."""
+    if fitted is shape:
+        return laid
+    kept = (parents for r, parents in zip(shape.references, laid.parents, strict=True) if r in fitted.references)
+    return replace(laid, parents=tuple(kept), all=laid.columns)
 
 
 def _was(shape: Shape) -> tuple[Staged, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from cdc_sync.core import skew
 from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, leaves, owner, steps
 from cdc_sync.errors import ConfigError, SchemaMismatch
@@ -224,21 +225,30 @@ class Remedies(Protocol):
 def check_target(
     wanted: Shapes, captured: Iterable[str], described: Mapping[str, Table], where: str, remedies: Remedies
 ) -> None:
-    """Raise SchemaMismatch, naming what to add, unless the target can take rows of these shapes."""
-    for name, shape in wanted.items():
-        table = described.get(name)
-        if table is None:
-            raise SchemaMismatch(f"{where} has no table {name!r}", hint="create it there, with the same columns")
-        _check_key(shape, table, where, remedies)
-    for name in captured:
-        _check_columns(wanted[name], described[name], where, remedies)
+    """Raise SchemaMismatch, naming what to add, unless the target can take rows of these shapes.
+
+    Columns that it does not have are left out where they can be (see ``core.skew``).
+    """
+    sent = list(captured)
+    fitted = skew.fitted(wanted, sent or wanted, described, where)
+    for name, shape in fitted.items():
+        _check_key(shape, described[name], where, remedies)
+    for name in sent:
+        _check_columns(fitted[name], described[name], where, remedies)
+
+
+def left_out(shapes: Shapes, captured: Iterable[str], described: Mapping[str, Table]) -> list[tuple[str, str]]:
+    """Tables and columns of rows that are sent, where the target does not have the column."""
+    return [
+        (name, column)
+        for name in captured
+        if name in described
+        for column in skew.lacking(shapes[name], described[name])
+    ]
 
 
 def _check_key(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
     needed = _key_columns(shape)
-    missing = next((c for c in needed if table.column(c) is None), None)
-    if missing is not None:
-        raise SchemaMismatch(f"{where}: table {shape.name!r} has no key column {missing!r}", hint="add it there")
     if not any(set(unique) <= set(needed) for unique in table.uniques):
         listed = ", ".join(f'"{column}"' for column in needed)
         raise SchemaMismatch(
@@ -261,12 +271,6 @@ def _key_columns(shape: Shape) -> list[str]:
 
 
 def _check_columns(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
-    for field in shape.fields:
-        if table.column(field.name) is None:
-            raise SchemaMismatch(
-                f"{where}: table {shape.name!r} has no column {field.name!r}",
-                hint=f'add it there, or write exclude = ["{field.name}"]',
-            )
     for column in table.columns:
         given = column.name in shape.names
         if not (given or column.nullable or column.supplied or column.generated):

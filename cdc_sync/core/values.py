@@ -16,7 +16,17 @@ from cdc_sync.core.change import Kind
 from cdc_sync.core.spelling import Unholdable
 from cdc_sync.core.wire import NotUtf8
 
-__all__ = ["Storage", "Unholdable", "split_line", "to_copy", "to_storage", "unescape", "writers"]
+__all__ = [
+    "ANYTHING",
+    "Storage",
+    "Unholdable",
+    "anything",
+    "split_line",
+    "to_copy",
+    "to_storage",
+    "unescape",
+    "writers",
+]
 
 Storage = None | int | float | str | bytes | NotUtf8
 Writer = Callable[[Any], str]
@@ -56,6 +66,19 @@ def to_storage(kind: Kind) -> Callable[[bytes], Storage]:
         Kind.TIME: _with_minutes,
     }
     return readers.get(kind, bytes.decode)
+
+
+def anything(kind: Kind) -> Callable[[bytes], Storage]:
+    """``to_storage`` that refuses nothing: what it cannot hold stays text."""
+    read = to_storage(kind)
+
+    def read_or_keep(text: bytes) -> Storage:
+        try:
+            return read(text)
+        except Unholdable:
+            return text.decode()
+
+    return read_or_keep
 
 
 def _float(text: bytes) -> float:
@@ -191,3 +214,14 @@ def _finite(value: float) -> str:
     if math.isinf(value):
         raise Unholdable("an infinite number in a column of kind json")
     return repr(value)
+
+
+ANYTHING: Mapping[type, Writer] = {
+    type(None): lambda _: "\\N",
+    str: lambda value: "\\N" if "\0" in value else _plain_text(value),
+    bytes: _hex,
+    int: str,
+    float: _double,
+    NotUtf8: lambda _: "\\N",
+}
+"""Writers for a column that is not there: nothing is refused for its sake. What no text holds is left to a resync."""

@@ -81,12 +81,16 @@ class Tracked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a staged column goes: the table and column that it is typed like, for messages and conversions."""
+    """Where a staged column goes: the table and column that it is typed like, for messages and conversions.
+
+    ``absent``: there is no such column; whatever comes is staged as text, or as it is.
+    """
 
     table: str
     column: str
     declared: str
     kind: Kind
+    absent: bool = False
 
 
 class Session:
@@ -252,7 +256,7 @@ class Database(ABC):
 
     def add_unique(self, table: str, columns: Sequence[str]) -> str:
         """What to type for a unique key, as a hint."""
-        return f"create unique index on {sqlfiles.quote(table)} ({sqlfiles.columns(columns)})"
+        return f"create unique index on {sqlfiles.path(table)} ({sqlfiles.columns(columns)})"
 
     @abstractmethod
     def set_not_null(self, table: str, column: str) -> str:

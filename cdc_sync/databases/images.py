@@ -26,7 +26,7 @@ def key_columns(writer: Writer) -> list[str]:
 def came(writer: Writer, seqs: Sequence[sa.ColumnElement[Any]]) -> Query:
     """Seq and values of staged rows."""
     staging, apart = writer.staging, writer.database.apart
-    values = [apart(staging.c[column.name]) for column in writer.layout.values]
+    values = [apart(staging.c[writer.layout.value(column)]) for column in writer.shapes[writer.name].names]
     return sa.select(staging.c.seq, *values).where(staging.c.seq.in_(seqs))
 
 

@@ -76,7 +76,9 @@ class Lines:
 
 def as_copy(data: bytes, targets: Sequence[Target]) -> bytes:
     """Rows as COPY text. Raises RefusedRow for a value that its column cannot hold."""
-    writers: list[Writers] = [values.writers(target.kind, target.declared) for target in targets]
+    writers: list[Writers] = [
+        values.ANYTHING if target.absent else values.writers(target.kind, target.declared) for target in targets
+    ]
     lines: list[str] = []
     found: list[RefusedRow] = []
     for number, row in enumerate(wire.unpack_rows(data)):

@@ -19,6 +19,11 @@ def quote(*names: str | None) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names if name is not None)
 
 
+def path(name: str) -> str:
+    """A table as the DBA's file writes it, perhaps with its schema, quoted."""
+    return quote(*name.split("."))
+
+
 def literal(text: str) -> str:
     """A string constant, for the few statements that take no bind parameters (comments, trigger bodies)."""
     return "'" + text.replace("'", "''") + "'"

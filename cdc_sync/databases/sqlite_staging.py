@@ -94,7 +94,7 @@ def _refused(
 def _reader(kind: Kind, target: Target) -> Reader:
     """How a server's text of this kind becomes the value that the column keeps as it is."""
     if not target.column:
-        return values.to_storage(kind)
+        return values.anything(kind) if target.absent else values.to_storage(kind)
     if kind in _NUMBERS and target.kind in _NO_NUMBERS:
         return _refusing(f"a {kind.value} in a column of kind {target.kind.value}")
     if kind is Kind.BYTES and target.kind not in (Kind.BYTES, Kind.TEXT, Kind.OTHER):

@@ -32,15 +32,16 @@ def prepared(session: Session, known: dict[str, tuple[str, str]], table: Table, 
     """
     columns = [(f"l{i}", column.declared) for i, name in enumerate(locator) if (column := table.column(name))]
     declared = json.dumps([[name, *column] for name, column in zip(locator, columns, strict=True)])
-    name = version_name(session, table.name)
-    if known.get(table.name) == (name, declared):
+    called = f"{table.schema}.{table.name}" if table.schema else table.name
+    name = version_name(session, called)
+    if known.get(called) == (name, declared):
         return name
     session.run("version_drop", {"name": name})
     definitions = ", ".join(f"{sqlfiles.quote(column)} {kind}" for column, kind in columns)
     key = sqlfiles.columns(column for column, _ in columns)
     session.run("version_table", {"name": name, "definitions": definitions, "key": key})
-    session.run("versioned_add", table_name=table.name, version_table=name, declared=declared)
-    known[table.name] = (name, declared)
+    session.run("versioned_add", table_name=called, version_table=name, declared=declared)
+    known[called] = (name, declared)
     return name
 
 

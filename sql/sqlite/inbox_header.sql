@@ -1,3 +1,4 @@
--- Enters: origin, epoch, number. Leaves: the batch's header.
+-- Enters: origin, epoch, number. Leaves: the batch's header, and the origin's renames (see renamed.sql).
 
-select header from cdc_sync_inbox where origin = :origin and epoch = :epoch and number = :number;
+select i.header, r.renames from cdc_sync_inbox i left join cdc_sync_renamed r on r.origin = i.origin
+where i.origin = :origin and i.epoch = :epoch and i.number = :number;

@@ -59,6 +59,18 @@ create table if not exists cdc_sync_destination (
     digest blob not null
 );
 
+-- What was said of columns that a destination does not have, as JSON, so that it is said once.
+create table if not exists cdc_sync_told (
+    destination text primary key,
+    said text not null
+);
+
+-- What this database calls the tables and columns of an origin, as JSON, where it calls some otherwise.
+create table if not exists cdc_sync_renamed (
+    origin text primary key,
+    renames text not null
+);
+
 -- Nodes whose batches are accepted here.
 create table if not exists cdc_sync_peer (
     name text primary key,
