@@ -5,15 +5,29 @@ aside as a letter, with all that is said of it, and tried again when its parent 
 a person asks for it. The position moves on, and nothing else waits.
 """
 
+from cdc_sync.apply import origins
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench
+from cdc_sync.apply.origins import persistently
 from cdc_sync.apply.parts import apply_in_parts, decide, retry, revive
 from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, writing
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Database
 from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch, SchemaMismatch
 
-__all__ = ["Applied", "Batch", "Bench", "apply_next", "check_free", "decide", "finish", "retry", "revive", "writing"]
+__all__ = [
+    "Applied",
+    "Batch",
+    "Bench",
+    "apply_next",
+    "check_free",
+    "decide",
+    "drain",
+    "finish",
+    "retry",
+    "revive",
+    "writing",
+]
 
 
 def apply_next(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
@@ -22,6 +36,15 @@ def apply_next(database: Database, origin: str, epoch: str, policies: Policies) 
     Raises SchemaMismatch where the target lacks a table or a column, and DatabaseError for what may pass: then nothing
     of the batch is applied. Anything else is put aside row by row, and told by ``Applied``.
     """
+    return persistently(lambda: _apply_next(database, origin, epoch, policies), database)
+
+
+def drain(database: Database, policies: Policies) -> int:
+    """Apply every origin's stored batches, side by side; returns how many. Raises what ``apply_next`` does."""
+    return origins.drain(database, policies, lambda origin, epoch: apply_next(database, origin, epoch, policies))
+
+
+def _apply_next(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     try:
         return apply_whole(database, origin, epoch, policies)
     except (SchemaMismatch, RejectedBatch):

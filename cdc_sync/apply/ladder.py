@@ -2,13 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
+from cdc_sync.apply import refusals
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench, Conflict, Held, Record
+from cdc_sync.apply.refusals import Aside, Refused
 from cdc_sync.apply.work import TAKEN, Missing
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
@@ -35,30 +36,6 @@ _FOREIGN_KEY = ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY")
 
 _KEYED = {"D": 1}
 """Counts of a section that is laid out with old keys, whatever it holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A row that could not even be staged; ``keyed`` says how it is laid out."""
-
-    table: str
-    rows: PartRows
-    keyed: bool
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aside:
-    """All changes of one row that were put aside, as they were staged. ``standing`` is None once the row is gone."""
-
-    table: str
-    seq: int
-    reason: Reason
-    standing: str | None
-    counts: Mapping[str, int]
-    keyed: bool
-    rows: PartRows
-    record: Record | None = None
 
 
 class Ladder:
@@ -95,18 +72,22 @@ class Ladder:
 
     def load(self, table: str, rows: PartRows, *, keyed: bool) -> None:
         """Stage rows; those that the target cannot hold are kept beside."""
-        try:
-            with self.session.attempt():
-                self.raw.load(table, rows, keyed=keyed)
-        except RefusedRow as error:
-            single = list(letters.single_rows(rows))
-            before, after = single[: error.row], single[error.row + 1 :]
-            self.refused.append(
-                Refused(table=table, rows=single[error.row], keyed=keyed, reason=Reason(state=State.DEAD, error=error))
-            )
-            for rest in (before, after):
-                if rest:
-                    self.load(table, letters.joined(rest), keyed=keyed)
+        pending = [rows]
+        while pending:
+            part = pending.pop()
+            try:
+                with self.session.attempt():
+                    self.raw.load(table, part, keyed=keyed)
+            except RefusedRow as error:
+                refused = {one.row: Reason(state=State.DEAD, error=one) for one in (error, *error.others)}
+                single = list(letters.single_rows(part))
+                laid = layout(self.raw.stage.sent, table, keyed=keyed)
+                for i, reason in refused.items():
+                    self.refused.append(refusals.refused(self.raw.stage.sent[table], laid, single[i], keyed, reason))
+                # What came before the first refused row was taken: it is not read again for each row after it.
+                before = [row for i, row in enumerate(single) if i < min(refused)]
+                after = [row for i, row in enumerate(single) if i > min(refused) and i not in refused]
+                pending += [letters.joined(rest) for rest in (after, before) if rest]
 
     def standings(self, table: str) -> Iterator[tuple[str, int]]:
         """Where the row of each staged change stood before it, with the change's seq."""
@@ -142,15 +123,9 @@ class Ladder:
         counted = dict(self.session.query(units.count(work.writer)))
         return counted.get(1, 0), counted.get(0, 0)
 
-    def spoken_of(self, table: str) -> dict[str, set[int]]:
-        """Where rows stood before their changes, staged or not, with the changes' seqs."""
-        found: defaultdict[str, set[int]] = defaultdict(set)
-        for was, seq in self.standings(table):
-            found[was].add(seq)
-        for row in self.refused:
-            if row.table == table:
-                found[self._about(row).was].add(self._about(row).seq)
-        return found
+    def spoken_of(self, table: str) -> set[str]:
+        """Where rows stood before their changes, staged or not."""
+        return {was for was, _ in self.standings(table)} | {row.was for row in self.refused if row.table == table}
 
     def _blank_superseded(self) -> None:
         """Stage rows without the value that cannot be held, where it does not matter.
@@ -158,36 +133,40 @@ class Ladder:
         A row's values do not where a later change of the same row, which is staged, brings others; its old key does not
         where an earlier change has it.
         """
-        staged = {table: self.spoken_of(table) for table in {row.table for row in self.refused}}
-        for row in self.refused:
-            staged[row.table][self._about(row).was].discard(self._about(row).seq)
         kept = []
-        for row in sorted(self.refused, key=lambda row: self._about(row).seq, reverse=True):
-            about = self._about(row)
-            if self._stage_blank(row, about, staged[row.table]):
-                staged[row.table].setdefault(about.was, set()).add(about.seq)
-            else:
-                kept.append(row)
+        for table in {row.table for row in self.refused}:
+            refused = sorted((row for row in self.refused if row.table == table), key=lambda row: row.seq, reverse=True)
+            first, newest = self._first_and_newest(table, refused)
+            for row in refused:
+                if self._stage_blank(row, values=newest.get(row.standing, -1) > row.seq, old=first[row.was] < row.seq):
+                    newest[row.was] = max(newest.get(row.was, -1), row.seq)
+                else:
+                    kept.append(row)
         self.refused = kept
 
-    def _stage_blank(self, row: Refused, about: "_About", staged: Mapping[str, set[int]]) -> bool:
-        shape, laid = self.raw.stage.sent[row.table], layout(self.raw.stage.sent, row.table, keyed=row.keyed)
-        later = any(seq > about.seq for seq in staged.get(about.standing, ()))
-        earlier = [other for other in self.refused if other.table == row.table and self._about(other).was == about.was]
-        first = min([*staged.get(about.was, ()), *(self._about(other).seq for other in earlier)], default=about.seq)
+    def _first_and_newest(self, table: str, refused: Sequence[Refused]) -> tuple[dict[str, int], dict[str, int]]:
+        """Where rows stood before their changes, with the first change there, and with the newest that is staged."""
+        first: dict[str, int] = {}
+        newest: dict[str, int] = {}
+        for was, seq in self.standings(table):
+            first[was] = min(first.get(was, seq), seq)
+            newest[was] = max(newest.get(was, seq), seq)
+        for row in refused:
+            first[row.was] = min(first.get(row.was, row.seq), row.seq)
+        return first, newest
+
+    def _stage_blank(self, row: Refused, *, values: bool, old: bool) -> bool:
+        if not (values or old):
+            return False
+        shapes = self.raw.stage.sent
+        laid = layout(shapes, row.table, keyed=row.keyed)
         try:
             with self.session.attempt():
-                rows = letters.blank(row.rows, laid, shape.identity, values=later, old=first < about.seq)
+                rows = letters.blank(row.rows, laid, shapes[row.table].identity, values=values, old=old)
                 self.raw.load(row.table, rows, keyed=row.keyed)
         except RefusedRow:
             return False
         return True
-
-    def _about(self, row: Refused) -> "_About":
-        shape, laid = self.raw.stage.sent[row.table], layout(self.raw.stage.sent, row.table, keyed=row.keyed)
-        read = letters.read_row(row.rows, laid)
-        was, standing = letters.standings(row.rows, laid, shape.identity)
-        return _About(int(str(read["seq"])), str(read["op"]), was, standing)
 
     # --- trying
 
@@ -205,7 +184,7 @@ class Ladder:
     def block(self, standings: Mapping[str, set[str]]) -> None:
         """Put aside, before anything is tried, what is said of rows that wait already, or could not be staged."""
         for table in self.raw.work:
-            refused = {self._about(row).was for row in self.refused if row.table == table}
+            refused = {row.was for row in self.refused if row.table == table}
             waiting = standings.get(table, set()) | refused
             if not waiting:
                 continue
@@ -352,7 +331,7 @@ class Ladder:
         """What is put aside, unit by unit, with everything that is needed to try it again."""
         for table in self.raw.work:
             yield from self._left(table)
-        yield from self._left_refused()
+        yield from refusals.left(self.refused)
 
     def _left(self, table: str) -> Iterator[Aside]:
         work, unit = self.raw.work[table], self.unit[table]
@@ -386,34 +365,6 @@ class Ladder:
                 rows=letters.joined([single[i] for i in indexes]),
                 record=self.held.get(place),
             )
-
-    def _left_refused(self) -> Iterator[Aside]:
-        """What could not be staged, everything about one row together."""
-        rows: defaultdict[tuple[object, ...], list[tuple[_About, Refused]]] = defaultdict(list)
-        for row in self.refused:
-            about = self._about(row)
-            rows[row.table, about.standing, row.keyed, row.rows.encoding].append((about, row))
-        for same in rows.values():
-            same.sort(key=lambda found: found[0].seq)
-            about, last = same[-1]
-            yield Aside(
-                table=last.table,
-                seq=same[0][0].seq,
-                reason=last.reason,
-                standing=None if about.op == "D" else about.standing,
-                counts=Counter(found.op for found, _ in same),
-                keyed=last.keyed,
-                rows=letters.joined([row.rows for _, row in same]),
-            )
-
-
-class _About(NamedTuple):
-    """What a row that could not be staged says of itself: where it ``was``, and where it stands after its change."""
-
-    seq: int
-    op: str
-    was: str
-    standing: str
 
 
 def _state(error: CdcSyncError) -> State:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from cdc_sync.apply import names
 from cdc_sync.apply.judge import Record
-from cdc_sync.apply.ladder import Aside, Ladder
+from cdc_sync.apply.ladder import Ladder
+from cdc_sync.apply.refusals import Aside
 from cdc_sync.core.conflicts import Outcome
 from cdc_sync.core.layout import layout
 from cdc_sync.core.letters import Letter, State, read_row, single_rows

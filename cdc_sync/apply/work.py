@@ -138,6 +138,8 @@ class Work:
             self._keep(self.writer.fate, self.writer.keep_fates())
         only_inserts = set(self.section.counts) == {"I"}
         if self.section.keyed or (not only_inserts and self.session.query(self.writer.repeated())):
+            if "I" in self.section.counts:
+                self.session.execute(self.writer.note_births())
             self.session.execute(self.writer.drop_superseded())
         if self._count():
             raise CdcSyncError(

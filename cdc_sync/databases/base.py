@@ -223,6 +223,12 @@ class Database(ABC):
                     raise
             time.sleep(RETRY)
 
+    many_writers: ClassVar[bool] = False
+    """Whether several transactions may write at the same time."""
+
+    contended: ClassVar[tuple[str, ...]] = ()
+    """Codes of errors that say that another transaction was in the way, and that the same work may succeed now."""
+
     in_use: ClassVar[tuple[str, ...]] = ()
     """Codes of errors that say that a table is in use."""
 

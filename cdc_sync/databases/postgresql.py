@@ -91,6 +91,8 @@ class PostgreSQL(Database):
     stages_ahead = True
     encoding = "copy"
     keeps_known = False
+    many_writers = True
+    contended = ("40001", "40P01", "55P03")
     in_use = ("55P03",)
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 

@@ -67,6 +67,7 @@ class SQLite(Database):
     stages_ahead = False
     encoding = "rows"
     keeps_known = True
+    contended = ("SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED")
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
 
     @property

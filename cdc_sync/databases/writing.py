@@ -159,6 +159,15 @@ class Writer:
         alive = sa.select(last).group_by(*row, nameless).having(last == living)
         return sa.delete(self.staging).where(self.staging.c.seq.not_in(alive))
 
+    def note_births(self) -> sa.Update:
+        """Let the last image of a row that came in this batch say so."""
+        images = self.staging.alias()
+        row = self.row_columns(images)
+        born = sa.func.count(sa.case((images.c.op == constant("I"), constant(1)))) > constant(0)
+        last = sa.select(sa.func.max(images.c.seq)).group_by(*row).having(born)
+        changed = sa.and_(self.staging.c.op.in_([constant("U"), constant("K")]), self.staging.c.seq.in_(last))
+        return sa.update(self.staging).values({self.staging.c.op: constant("I")}).where(changed)
+
     # --- finding rows
 
     def keep_marks(self) -> sa.Select[*tuple[Any, ...]]:
