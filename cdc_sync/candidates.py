@@ -19,14 +19,14 @@ from cdc_sync.core import digest, wire
 from cdc_sync.core.change import Table
 from cdc_sync.core.digest import Canonical, Sums
 from cdc_sync.core.wire import PartRows
-from cdc_sync.databases import Database, Mode, comparing, pages
+from cdc_sync.databases import Database, Mode, comparing, pages, sqlfiles
 from cdc_sync.databases.comparing import Compared
 from cdc_sync.ship import Progress
 
 PAGE = 10_000
 """Rows at most read in one transaction."""
 
-FIRST = 500
+FIRST = 50
 """Rows of the first page; the others are as long as ``WIDTH`` allows."""
 
 WIDTH = 8 * 1024 * 1024
@@ -115,6 +115,12 @@ class Pages:
                 most = max(1, min(PAGE, WIDTH * len(rows) // sum(len(part.data) for part in parts)))
             self.count += len(rows)
             yield rows
+
+    def total(self) -> int:
+        """How many rows stand in the table, for a progress bar."""
+        table = self.side.tables[self.compared.name]
+        with self.side.database.begin(Mode.READ) as session:
+            return int(session.run("count_rows", {"table": sqlfiles.quote(table.schema, table.name)})[0][0])
 
     def _page(self, place: bytes | None, most: int) -> list[PartRows]:
         database, name = self.side.database, self.compared.name

@@ -107,7 +107,10 @@ def verify(
         with databases.connect(destination.url, config.folder) as target:
             pair = _Pair(database, target, destination, source)
             for name in order:
-                reports.append(Verification(pair, name, most, repair=repair).run(progress or Progress()))
+                one = Verification(pair, name, most, repair=repair)
+                if progress is not None:
+                    progress.waiting(one.here.total() + one.there.total())
+                reports.append(one.run(progress or Progress()))
     return reports
 
 

@@ -126,6 +126,38 @@ def test_changes_on_their_way_are_no_differences(houses: Journey) -> None:
     assert [report.waiting for report in reports] == [0] * 4
 
 
+def test_a_server_that_never_heard_of_the_node_lacks_every_row_and_gets_them(
+    pair: tuple[Side, Side], tmp_path: Path
+) -> None:
+    source, target = pair
+    for side in pair:
+        side.script(HOUSES)
+    source.script("insert into area (id, code) values (1, 'old'); insert into site (area_id, name) values (1, 'old')")
+    config = write_config(tmp_path, "late", source, target, HOUSE_KEYS)
+    install(config)
+    assert found(verify(config, repair=True)) == {
+        "area": {"missing": [("old",)]},
+        "site": {"missing": [("old", "old")]},
+    }
+    replicate(config)
+    assert found(verify(config)) == {}
+
+
+def test_a_progress_is_told_of_the_rows_of_both_sides(houses: Journey) -> None:
+    told = {"waiting": 0, "applied": 0}
+
+    class Watching(ship.Progress):
+        def waiting(self, rows: int) -> None:
+            told["waiting"] += rows
+
+        def applied(self, rows: int) -> None:
+            told["applied"] += rows
+
+    with databases.connect(houses.config.node.database) as database:
+        node_verify.verify(database, houses.config, progress=Watching())
+    assert told == {"waiting": 14 + 18, "applied": 14 + 18}
+
+
 def test_unique_values_that_changed_hands_at_the_server_are_put_right(start: Start) -> None:
     schema = "create table phone (id {pk}, code varchar(20) not null unique, number varchar(20) not null unique);"
     journey = start(schema, {"phone": ["code"]}, Shape("phone", ("code",), ("number",)))
