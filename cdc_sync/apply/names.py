@@ -33,4 +33,5 @@ def keep(database: Database, origin: str, renames: Renames) -> None:
             now = renames.table(before.origin(table))
             waits = awaits and renames.table(before.origin(awaits))
             if (now, waits) != (table, awaits):
+                session.run("conflict_move", id=id_, table_name=now)
                 session.run("letter_move", id=id_, table_name=now, awaits=waits)

@@ -238,12 +238,16 @@ def check_target(
 
 
 def left_out(shapes: Shapes, captured: Iterable[str], described: Mapping[str, Table]) -> list[tuple[str, str]]:
-    """Tables and columns of rows that are sent, where the target does not have the column."""
+    """Tables and columns of rows that are sent, where the target does not have the column.
+
+    A primary key that is each database's own is no loss.
+    """
     return [
         (name, column)
         for name in captured
         if name in described
         for column in skew.lacking(shapes[name], described[name])
+        if column not in shapes[name].identity
     ]
 
 

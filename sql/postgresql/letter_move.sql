@@ -1,9 +1,3 @@
--- Enters: id, table_name, awaits. Leaves: the letter, and the conflict that it is held for, under the table's present name.
-
-update cdc_sync.conflict set table_name = :table_name
-where outcome = 'held' and exists (
-    select 1 from cdc_sync.letter l
-    where l.id = :id and l.origin = cdc_sync.conflict.origin and l.epoch = cdc_sync.conflict.epoch
-        and l.table_name = cdc_sync.conflict.table_name and l.seq = cdc_sync.conflict.seq);
+-- Enters: id, table_name, awaits. Leaves: the letter under its table's present name, and its parent's.
 
 update cdc_sync.letter set table_name = :table_name, awaits = :awaits where id = :id;

@@ -1,6 +1,7 @@
 """A server that calls tables and columns otherwise, and lacks columns that the laptop has."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 
 from cdc_sync import apply, databases
 from cdc_sync.config import Config
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Mode
+from cdc_sync.errors import SchemaMismatch
+from cdc_sync.resync import resync
 from tests.conftest import PAIRS, Make
-from tests.nodes import install, letters, replicate, write_config
+from tests.nodes import Setting, Side, Tables, install, letters, replicate, write_config
 
 LAPTOP = """
 create table subject (id {pk}, code varchar(20) not null unique, dob date, note text,
@@ -171,3 +175,185 @@ def test_conflicts_are_found_and_decided_under_the_names_of_the_server(
             assert apply.decide(server, letter, for_source=True)
         assert field.people()["a"][1] == "two"
         assert field.conflicts() == [(f"{field.schema}person", "insert_exists", "source")]
+
+
+NEWER = """
+create table site (id {pk}, name varchar(20) not null unique);
+create table subject (id {pk}, code varchar(20) not null unique, phone varchar(20), age integer, well boolean,
+    photo {bytes}, seen timestamp, share {decimal}, site_id integer references site (id), note text);
+create table visit (id {pk}, subject_id integer not null references subject (id), number integer not null,
+    weight integer, unique (subject_id, number));
+"""
+OLDER = """
+create table subject (id {pk}, note text check (note <> 'refused'), code varchar(20) not null unique);
+create table visit (id {pk}, subject_id integer not null references subject (id), number integer not null,
+    unique (subject_id, number));
+"""
+TYPES = {
+    "sqlite": {"{bytes}": "blob", "{decimal}": "numeric"},
+    "postgresql": {"{bytes}": "bytea", "{decimal}": "numeric(20,10)"},
+}
+COLUMNS = {
+    "phone": "varchar(20)",
+    "age": "integer",
+    "well": "boolean",
+    "photo": "{bytes}",
+    "seen": "timestamp",
+    "share": "{decimal}",
+}
+
+
+def typed(side: Side, text: str) -> str:
+    for hole, name in TYPES[side.kind].items():
+        text = text.replace(hole, name)
+    return text
+
+
+class Older:
+    """A laptop whose tables have columns that the server's lack, one of them a reference to a table that is lacking."""
+
+    def __init__(self, source: Side, target: Side, folder: Path) -> None:
+        self.source, self.target = source, target
+        source.script(typed(source, NEWER))
+        target.script(typed(target, OLDER))
+        site: Mapping[str, Setting] = {"key": ["name"], "reference": True}
+        tables: Tables = {"site": site, "subject": ["code"], "visit": ["subject_id", "number"]}
+        self.config = write_config(folder, "laptop", source, target, tables)
+        install(self.config)
+
+    def send(self, *statements: str) -> dict[str, int]:
+        with self.source.transaction():
+            for statement in statements:
+                self.source.run(statement)
+        (delivered,) = replicate(self.config)
+        return dict(delivered.waiting)
+
+    def subject(self, values: str) -> str:
+        photo = "x'00ff'" if self.source.kind == "sqlite" else r"'\x00ff'"
+        return (
+            "insert into subject (id, code, note, phone, age, well, photo, seen, share, site_id) "
+            f"values ({values}, '0049', 42, true, {photo}, '2026-01-31 10:00:00.5', 0.25, 1)"
+        )
+
+    def add_columns(self) -> None:
+        for name, declared in COLUMNS.items():
+            self.target.run(f"alter table subject add column {name} {typed(self.target, declared)}")
+        self.target.script("create table site (id {pk}, name varchar(20) not null unique);")
+        self.target.run("insert into site (id, name) values (77, 'north')")
+        self.target.run("alter table subject add column site_id integer references site (id)")
+
+    def resync(self, *tables: str) -> None:
+        with databases.connect(self.config.node.database, self.config.folder) as database:
+            resync(database, self.config, tables)
+        replicate(self.config)
+
+    def full(self) -> dict[str, tuple[Any, ...]]:
+        rows = self.target.rows(
+            "select code, note, phone, age, well, photo, cast(seen as varchar(21)), share, site_id from subject"
+        )
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+
+SITE = "insert into site (id, name) values (1, 'north')"
+FULL = ("0049", 42, True, b"\x00\xff", "2026-01-31 10:00:00.5", 0.25, 77)
+EMPTY = (None,) * len(FULL)
+
+
+@pytest.fixture
+def older(pair: tuple[Side, Side], tmp_path: Path) -> Older:
+    return Older(*pair, tmp_path)
+
+
+def test_columns_that_only_the_source_has_are_left_out_and_filled_once_they_are_there(older: Older) -> None:
+    assert (
+        older.send(SITE, older.subject("1, 'a', 'x'"), older.subject("2, 'b', 'y'"), older.subject("3, 'c', 'z'")) == {}
+    )
+    assert older.send("insert into visit (subject_id, number, weight) values (1, 1, 70), (2, 1, 80)") == {}
+    assert older.send("update subject set code = 'a2', age = 43 where id = 1", "delete from subject where id = 3") == {}
+    assert set(older.target.rows("select code, note from subject")) == {("a2", "x"), ("b", "y")}
+    assert older.target.rows("select count(*) from visit") == [(2,)]
+    older.add_columns()
+    assert older.send("update subject set note = 'later', age = 42 where id = 1") == {}
+    assert older.full() == {"a2": ("later", *FULL), "b": ("y", *EMPTY)}
+    older.resync("subject")
+    assert older.full() == {"a2": ("later", *FULL), "b": ("y", *FULL)}
+
+
+def test_a_row_that_waited_while_a_column_was_lacking_brings_its_value(older: Older) -> None:
+    assert older.send(SITE, older.subject("1, 'a', 'refused'"), older.subject("2, 'b', 'y'")) == {"dead": 1}
+    older.add_columns()
+    older.target.run("delete from subject")
+    rename = "alter table subject rename column note to told"
+    older.target.run(rename)
+    older.target.run("alter table subject add column note text")
+    with databases.connect(older.target.url) as server:
+        assert apply.retry(server, letters(older.target), Policies()) == 1
+    assert older.full() == {"a": ("refused", *FULL)}
+
+
+def test_a_column_that_goes_while_a_row_waits_keeps_nothing_from_arriving(older: Older) -> None:
+    older.add_columns()
+    assert older.send(SITE, older.subject("1, 'a', 'refused'"), older.subject("2, 'b', 'y'")) == {"dead": 1}
+    for column in ("site_id", *COLUMNS):
+        older.target.run(f"alter table subject drop column {column}")
+    older.target.run("drop table site")
+    assert older.send("update subject set note = 'mended' where id = 1") == {}
+    assert set(older.target.rows("select code, note from subject")) == {("a", "mended"), ("b", "y")}
+    assert letters(older.target) == []
+
+
+def test_what_is_left_out_is_told_once_while_the_schema_stays(older: Older, caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        caplog.clear()
+        return [message for message in found if "is not at destination" in message]
+
+    older.send(SITE, older.subject("1, 'a', 'x'"))
+    first = told()
+    assert len(first) == len(COLUMNS) + 2
+    assert (
+        "table subject: column 'phone' is not at destination server; its values stay here. "
+        "Add the column there, then run cdc-sync resync subject" in first
+    )
+    older.send("update subject set note = 'y'")
+    assert told() == []
+    older.source.run("alter table visit add column height integer")
+    install(older.config)
+    older.send("update subject set note = 'z'")
+    assert len(told()) == len(first) + 1
+    older.add_columns()
+    older.send("update subject set note = 'w'")
+    assert [message.partition(" is not")[0] for message in told()] == [
+        "table visit: column 'weight'",
+        "table visit: column 'height'",
+    ]
+
+
+@pytest.mark.parametrize("column", ["code", "id"])
+def test_a_key_that_the_target_lacks_stops_everything(pair: tuple[Side, Side], tmp_path: Path, column: str) -> None:
+    source, target = pair
+    source.script(typed(source, NEWER))
+    other = OLDER.replace("(id {pk}, note", "(other {pk}, note").replace("(id)", "(other)")
+    target.script(OLDER.replace(" code ", " other ") if column == "code" else other)
+    tables = {"subject": ["code"], "visit": ["subject_id", "number"]}
+    config = write_config(tmp_path, "laptop", source, target, tables)
+    install(config)
+    with pytest.raises(SchemaMismatch, match=f"table 'subject' has no.* column '{column}'"):
+        replicate(config)
+
+
+def test_a_primary_key_that_nothing_refers_to_may_be_called_otherwise(
+    pair: tuple[Side, Side], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = pair
+    source.script("create table subject (id {pk}, code varchar(20) not null unique, note text)")
+    target.script("create table subject (number {pk}, note text, code varchar(20) not null unique)")
+    config = write_config(tmp_path, "laptop", source, target, {"subject": ["code"]})
+    install(config)
+    source.run("insert into subject (id, code, note) values (5, 'a', 'x'), (6, 'b', 'y')")
+    replicate(config)
+    source.run("update subject set code = 'c', id = 7 where id = 5")
+    source.run("delete from subject where id = 6")
+    replicate(config)
+    assert target.rows("select code, note from subject") == [("c", "x")]
+    assert "is not at destination" not in caplog.text
