@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from cdc_sync.core import digest, wire
-from cdc_sync.core.change import Table
 from cdc_sync.core.digest import Canonical, Sums
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, comparing, pages, sqlfiles
@@ -54,12 +53,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of the two databases: its tables, and the columns that tell rows apart in the one that is compared."""
+    """One of the two databases, and what is compared there; ``visible`` is a condition on rows, where there is one."""
 
     database: Database
-    tables: Mapping[str, Table]
-    apart: tuple[str, ...]
-    visible: sa.ColumnElement[bool] | None
+    compared: Compared
+    visible: sa.ColumnElement[bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +92,11 @@ class Spool:
 class Pages:
     """All rows of one side's table, page by page."""
 
-    def __init__(self, side: Side, compared: Compared, source: Database, target: Database) -> None:
-        self.side, self.compared = side, compared
-        keys, rest = compared.typed(side.tables, side.database)
-        target_keys, target_rest = compared.typed(compared.there, target)
-        _, source_rest = compared.typed(compared.here, source)
+    def __init__(self, side: Side, here: Side, there: Side) -> None:
+        self.side, self.compared = side, side.compared
+        keys, rest = side.compared.typed(side.database)
+        _, source_rest = here.compared.typed(here.database)
+        target_keys, target_rest = there.compared.typed(there.database)
         self.keys = list(map(digest.canonical_key, keys, target_keys))
         self.rest = list(map(digest.canonical, rest, source_rest, target_rest))
         self.count = 0
@@ -118,21 +116,20 @@ class Pages:
 
     def total(self) -> int:
         """How many rows stand in the table, for a progress bar."""
-        table = self.side.tables[self.compared.name]
+        table = self.compared.tables[self.compared.name]
         with self.side.database.begin(Mode.READ) as session:
             return int(session.run("count_rows", {"table": sqlfiles.quote(table.schema, table.name)})[0][0])
 
     def _page(self, place: bytes | None, most: int) -> list[PartRows]:
-        database, name = self.side.database, self.compared.name
+        database, compared = self.side.database, self.compared
         with database.begin(Mode.READ) as session:
-            tables = {table: database.table(described) for table, described in self.side.tables.items()}
-            paths, query = comparing.rows(self.compared, tables, self.side.apart, self.side.visible)
-            after = pages.beyond(session, paths.live, self.side.tables[name], self.side.apart, place)
+            paths, query = comparing.rows(compared, database, self.side.visible)
+            after = pages.beyond(session, paths.live, compared.tables[compared.name], compared.apart, place)
             chunks = list(database.read_rows(session, query.where(after).limit(most)))
         return [PartRows(encoding=database.encoding, data=chunk.data) for chunk in chunks]
 
     def _row(self, values: Sequence[Any]) -> Row:
-        apart, keys = len(self.side.apart), len(self.keys)
+        apart, keys = len(self.compared.apart), len(self.keys)
         leaves = values[apart : apart + keys]
         key = key_digest(self.keys, leaves)
         rest = [convert(value) for convert, value in zip(self.rest, values[apart + keys :], strict=True)]

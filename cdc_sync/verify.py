@@ -26,7 +26,7 @@ from cdc_sync.config import Config, Destination
 from cdc_sync.core import digest, plan
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
-from cdc_sync.databases.comparing import DIFFERENT, MISSING, Compared, Judge
+from cdc_sync.databases.comparing import DIFFERENT, MISSING, Between, Judge
 from cdc_sync.databases.reading import DIFFERS, STANDS, Reader, Source
 from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen
@@ -105,7 +105,7 @@ def verify(
     reports = []
     for destination in _direct(config):
         with databases.connect(destination.url, config.folder) as target:
-            pair = _Pair(database, target, destination, source)
+            pair = _Pair(database, config, target, destination, source)
             for name in order:
                 one = Verification(pair, name, most, repair=repair)
                 if progress is not None:
@@ -137,14 +137,18 @@ def _direct(config: Config) -> list[Destination]:
 class _Pair:
     """This node and one destination, which is known to have the tables."""
 
-    def __init__(self, database: Database, target: Database, destination: Destination, source: Source) -> None:
+    def __init__(
+        self, database: Database, config: Config, target: Database, destination: Destination, source: Source
+    ) -> None:
         self.database, self.target, self.source, self.name = database, target, source, destination.name
+        shapes, where = config.renames.named(source.shapes), f"destination {self.name!r}"
         with database.begin(Mode.READ) as session:
             self.origin, self.epoch, _ = session.run("node")[0]
-            self.here = registry.describe(session, sorted(source.shapes))
+            here = registry.describe(session, sorted(source.shapes))
         with target.begin(Mode.READ) as session:
-            self.there = target.describe(session, sorted(source.shapes))
-        plan.check_target(source.shapes, sorted(source.tracked), self.there, f"destination {self.name!r}", target)
+            there = target.describe(session, sorted(shapes))
+        plan.check_target(shapes, [config.renames.table(name) for name in source.tracked], there, where, target)
+        self.between = Between(shapes=source.shapes, renames=config.renames, here=here, there=there, where=where)
         self._wait()
 
     def applied(self, session: Session) -> int:
@@ -183,29 +187,12 @@ class Verification:
     def __init__(self, pair: _Pair, name: str, most: int, *, repair: bool) -> None:
         self.pair, self.name, self.most, self.repair = pair, name, most, repair
         self.settings = pair.source.tracked[name].settings
-        self.compared = Compared(
-            shapes=pair.source.shapes,
-            name=name,
-            here=pair.here,
-            there=pair.there,
-            updates="update" in self.settings.operations,
-        )
-        self.here = Pages(self._side(), self.compared, pair.database, pair.target)
-        self.there = Pages(self._other_side(), self.compared, pair.database, pair.target)
+        compared = pair.between.compared(name, updates="update" in self.settings.operations)
+        visible = pair.source.passes(name, comparing.live_column)
+        here = Side(database=pair.database, compared=compared[0], visible=visible)
+        there = Side(database=pair.target, compared=compared[1])
+        self.here, self.there = Pages(here, here, there), Pages(there, here, there)
         self.report = Verified(destination=pair.name, table=name)
-
-    def _side(self) -> Side:
-        source = self.pair.source
-        return Side(
-            database=self.pair.database,
-            tables=self.pair.here,
-            apart=self.compared.shape.identity,
-            visible=source.passes(self.name, comparing.live_column),
-        )
-
-    def _other_side(self) -> Side:
-        there = self.pair.there
-        return Side(database=self.pair.target, tables=there, apart=self.compared.locator, visible=None)
 
     def run(self, progress: Progress) -> Verified:
         for group in find(self.here, self.there, progress):
@@ -237,7 +224,7 @@ class Verification:
             reader, noted = seal.prepare(session, source)
             pending = comparing.keep_pending(session, source, reader.upto)
             wanted = self._staged(session, "cdc_sync_wanted", self.here, group.here)
-            found = comparing.standing(self.compared, source, wanted, pending)
+            found = comparing.standing(self.here.compared, source, wanted, pending)
             for chunk in database.read_rows(session, found.settled):
                 standing.add(chunk.data)
             return _Here(
@@ -250,21 +237,21 @@ class Verification:
     def _named(self, session: Session, source: Source, group: Group) -> Iterator[int]:
         """The numbers of the destination's rows under whose key a row stands here, wherever the first look saw it."""
         part = pages.join(self.pair.target.encoding, [[number, *row.leaves] for number, row in enumerate(group.there)])
-        keys = comparing.stage_keys(session, self.compared, "cdc_sync_keys", part)
-        return (number for (number,) in session.query(comparing.named(self.compared, source, keys)))
+        keys = comparing.stage_keys(session, self.here.compared, self.there.compared, "cdc_sync_keys", part)
+        return (number for (number,) in session.query(comparing.named(self.here.compared, source, keys)))
 
     def _staged(self, session: Session, name: str, side: Pages, rows: Sequence[Row]) -> sa.TableClause:
         """Where these rows stand, each with its number in the group."""
-        encoding, described = session.database.encoding, side.side.tables[self.name]
+        encoding, compared = session.database.encoding, side.compared
         data = pages.join(encoding, [[*row.place, number] for number, row in enumerate(rows)])
-        return pages.stage(session, name, described, side.side.apart, [data], numbered=True)
+        return pages.stage(session, name, compared.tables[compared.name], compared.apart, [data], numbered=True)
 
     def _departed(
         self, session: Session, group: Group, reader: Reader, noted: Mapping[str, Mapping[str, int]]
     ) -> dict[tuple[int, int], frozenset[bytes]]:
         """Of keys that stand in rows of the destination: those that changes take away which are not sealed yet."""
         found = {}
-        for table, start, end in self.compared.parts():
+        for table, start, end in self.here.compared.parts():
             if noted.get(table):
                 wanted = {key_digest(self.there.keys[start:end], row.leaves[start:end]) for row in group.there}
                 gone = self._keys(session, reader, table, start, end)
@@ -277,7 +264,7 @@ class Verification:
                 yield key_digest(self.here.keys[start:end], leaves)
 
     def _look_there(self, session: Session, group: Group, here: _Here, standing: Spool) -> _There:
-        judge, encoding = Judge(session, self.compared, "cdc_sync_should"), self.pair.database.encoding
+        judge, encoding = Judge(session, self.there.compared, "cdc_sync_should"), self.pair.database.encoding
         refused = [number for data in standing for number in judge.load(PartRows(encoding=encoding, data=data))]
         verdicts = dict(session.query(judge.verdicts())) | dict.fromkeys(refused, DIFFERENT)
         wanted = self._staged(session, "cdc_sync_found", self.there, group.there)

@@ -9,10 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cdc_sync.core import skew
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.digest import Typed
 from cdc_sync.core.keys import Plain, Through, owner, steps
-from cdc_sync.core.layout import Layout, Staged, layout
+from cdc_sync.core.layout import Layout, Staged, layout, narrowed
+from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import pages
 from cdc_sync.databases.base import Database, Session, Target, constant
@@ -28,41 +30,23 @@ MISSING, DIFFERENT = "missing", "different"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What is compared of one table: the plain columns, and the references by their parents' keys.
+    """What is compared of one table, as one side calls it: plain columns, and references by their parents' keys.
 
-    Left out are columns that no apply brings up to date: a primary key that is each database's own, an identity that
-    takes no values, generated ones; and everything besides the key where no updates travel.
+    ``apart`` are the columns that tell the side's rows apart. ``shapes`` are those of its tables; ``sent`` are the same
+    with the columns that only this node has, in the order in which rows come.
     """
 
     shapes: Shapes
+    sent: Shapes
     name: str
-    here: Mapping[str, Table]
-    there: Mapping[str, Table]
-    updates: bool = True
+    tables: Mapping[str, Table]
+    apart: tuple[str, ...]
+    plain: Sequence[str]
+    references: Sequence[Reference]
 
     @property
     def shape(self) -> Shape:
         return self.shapes[self.name]
-
-    @property
-    def locator(self) -> tuple[str, ...]:
-        """The target's columns that tell its rows apart."""
-        return self.there[self.name].told_apart_by(self.shape.key)
-
-    @property
-    def plain(self) -> list[str]:
-        return [c for c in self.shape.names if self.updates and self._travels(c) and owner(self.shape, c) is None]
-
-    def _travels(self, name: str) -> bool:
-        column = self.there[self.name].column(name)
-        own = name in self.locator or (column is not None and (column.always or column.generated))
-        return name not in self.shape.key and not own
-
-    @property
-    def references(self) -> list[Reference]:
-        """Those that the natural key does not run through."""
-        through = [step.reference for step in steps(self.shape) if isinstance(step, Through)]
-        return [r for r in self.shape.references if self.updates and r not in through]
 
     def parts(self) -> list[tuple[str, int, int]]:
         """Every table whose natural key is a part of this one's, with the leaves that are it; the table itself last."""
@@ -77,17 +61,70 @@ class Compared:
         found.append((name, start, end))
         return end
 
-    def typed(self, tables: Mapping[str, Table], database: Database) -> tuple[list[Typed], list[Typed]]:
-        """How the leaves of the key, and the other values, come from one side."""
-
-        def leaves(name: str) -> list[Column]:
-            return [_column(tables[table], column) for table, column in ends(self.shapes, name)]
-
-        rest = [_column(tables[self.name], c) for c in self.plain]
+    def typed(self, database: Database) -> tuple[list[Typed], list[Typed]]:
+        """How the leaves of the key, and the other values, come from this side."""
+        rest = [_column(self.tables[self.name], c) for c in self.plain]
         for reference in self.references:
-            rest += [_EMPTY, *leaves(reference.table)]
-        key = [_typed(column, database) for column in leaves(self.name)]
+            rest += [_EMPTY, *self.leaves(reference.table)]
+        key = [_typed(column, database) for column in self.leaves(self.name)]
         return key, [_typed(column, database) for column in rest]
+
+    def leaves(self, name: str) -> list[Column]:
+        """The columns at the ends of a table's natural key."""
+        return [_column(self.tables[table], column) for table, column in ends(self.shapes, name)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """Two sides' tables, and what the target calls this node's."""
+
+    shapes: Shapes
+    renames: Renames
+    here: Mapping[str, Table]
+    there: Mapping[str, Table]
+    where: str
+
+    def compared(self, name: str, *, updates: bool) -> tuple[Compared, Compared]:
+        """What is compared of a table, as this node and as the target call it, in the same order.
+
+        Left out are columns that no apply brings up to date: those that the target does not have, a primary key that is
+        each database's own, an identity that takes no values, generated ones; and where no ``updates`` travel,
+        everything besides the key.
+        """
+        sent, target = self.renames.named(self.shapes), self.renames.table(name)
+        fitted = skew.fitted(sent, [target], self.there, self.where)
+        table, shape = self.there[target], fitted[target]
+        locator = table.told_apart_by(shape.key)
+        through = [step.reference for step in steps(shape) if isinstance(step, Through)]
+        plain = [c for c in shape.names if updates and owner(shape, c) is None and _is_kept(table, shape, locator, c)]
+        references = [r for r in shape.references if updates and r not in through]
+        there = Compared(
+            shapes=fitted,
+            sent=sent,
+            name=target,
+            tables=self.there,
+            apart=locator,
+            plain=plain,
+            references=references,
+        )
+        own, same = self.shapes[name], sent[target]
+        here = Compared(
+            shapes=self.shapes,
+            sent=self.shapes,
+            name=name,
+            tables=self.here,
+            apart=own.identity,
+            plain=[own.names[same.names.index(c)] for c in plain],
+            references=[own.references[same.references.index(r)] for r in references],
+        )
+        return here, there
+
+
+def _is_kept(table: Table, shape: Shape, locator: Sequence[str], name: str) -> bool:
+    """Whether an apply brings a column up to date."""
+    column = table.column(name)
+    own = name in locator or (column is not None and (column.always or column.generated))
+    return name not in shape.key and not own
 
 
 _EMPTY = Column(name="", kind=Kind.INTEGER, declared="integer")
@@ -139,13 +176,11 @@ class Paths:
 
 
 def rows(
-    compared: Compared,
-    tables: Mapping[str, sa.TableClause],
-    apart: Sequence[str],
-    visible: sa.ColumnElement[bool] | None,
+    compared: Compared, database: Database, visible: sa.ColumnElement[bool] | None
 ) -> tuple[Paths, sa.Select[*tuple[Any, ...]]]:
     """A side's rows: what tells them apart, the leaves of the key, then the other values; in order of the first."""
-    paths = Paths(compared.shapes, tables, compared.name)
+    tables = {name: database.table(compared.tables[name]) for name in compared.shapes}
+    paths, apart = Paths(compared.shapes, tables, compared.name), compared.apart
     live = paths.live
     columns: list[Expression] = [*(live.c[c] for c in apart), *paths.key(), *(live.c[c] for c in compared.plain)]
     for reference in compared.references:
@@ -244,16 +279,15 @@ def _among(pending: sa.TableClause, identity: Sequence[Expression], *, noted: bo
     return sa.tuple_(*identity).in_(rows if noted else rows.where(pending.c.noted == constant(0)))
 
 
-def stage_keys(session: Session, compared: Compared, name: str, part: PartRows) -> sa.TableClause:
+def stage_keys(session: Session, here: Compared, there: Compared, name: str, part: PartRows) -> sa.TableClause:
     """Natural keys of rows of the target, each after its number, in a temporary table of this node (``n``, ``k0``...).
 
     Those that this node's types do not take are left out.
     """
-    places = ends(compared.shapes, compared.name)
     columns = [Staged("n", Kind.INTEGER)]
-    columns += [Staged(f"k{i}", _column(compared.there[t], c).kind, c) for i, (t, c) in enumerate(places)]
-    targets = [Target(table=compared.name, column="", declared="bigint", kind=Kind.INTEGER)]
-    targets += [_target(compared.here[table], column) for table, column in places]
+    columns += [Staged(f"k{i}", leaf.kind, leaf.name) for i, leaf in enumerate(there.leaves(there.name))]
+    targets = [Target(table=here.name, column="", declared="bigint", kind=Kind.INTEGER)]
+    targets += [_target(here.tables, table, column) for table, column in ends(here.shapes, here.name)]
     definitions = [(c.name, t.declared) for c, t in zip(columns, targets, strict=True)]
     staging = session.database.create_staging(session, name, definitions)
     load(session, name, columns, targets, part)
@@ -300,8 +334,9 @@ class Judge:
 
     def __init__(self, session: Session, compared: Compared, name: str) -> None:
         self.session, self.database, self.compared = session, session.database, compared
-        self.tables = {table: session.database.table(compared.there[table]) for table in compared.shapes}
-        self.layout: Layout = layout(compared.shapes, compared.name, keyed=False)
+        self.tables = {table: session.database.table(compared.tables[table]) for table in compared.shapes}
+        laid = layout(compared.sent, compared.name, keyed=False)
+        self.layout: Layout = narrowed(laid, compared.sent[compared.name], compared.shape)
         self.targets = list(self._targets())
         numbers = {"seq": "bigint"}
         columns = [
@@ -317,14 +352,15 @@ class Judge:
 
     def _targets(self) -> Iterator[Target]:
         """For each staged column, the column that it is typed like."""
-        compared = self.compared
-        for head in self.layout.columns[:3]:
+        compared, sent = self.compared, self.compared.sent
+        laid = layout(sent, compared.name, keyed=False)
+        for head in laid.columns[:3]:
             yield Target(table=compared.name, column="", declared="text", kind=head.kind)
-        for staged in self.layout.values:
-            yield _target(compared.there[compared.name], staged.column)
-        for reference, leaves in zip(compared.shape.references, self.layout.parents, strict=True):
-            for (table, column), _ in zip(ends(compared.shapes, reference.table), leaves, strict=True):
-                yield _target(compared.there[table], column)
+        for staged in laid.values:
+            yield _target(compared.tables, compared.name, staged.column)
+        for reference, leaves in zip(sent[compared.name].references, laid.parents, strict=True):
+            for (table, column), _ in zip(ends(sent, reference.table), leaves, strict=True):
+                yield _target(compared.tables, table, column)
 
     def _met(self) -> tuple[sa.FromClause, sa.FromClause]:
         """The staged rows with the parents that they name, and the row that stands at their key."""
@@ -352,7 +388,7 @@ class Judge:
     def verdicts(self) -> sa.Select[*tuple[Any, ...]]:
         """The numbers of the staged rows that do not stand as they should, each with the reason."""
         apart = self.database.apart
-        missing = self.live.c[self.compared.locator[0]].is_(None)
+        missing = self.live.c[self.compared.apart[0]].is_(None)
         differs = [apart(self._should(c)).is_distinct_from(apart(self.live.c[c])) for c in self.compared.plain]
         for reference in self.compared.references:
             gone = self.parents[reference].c[reference.target[0]].is_(None)
@@ -367,7 +403,7 @@ class Judge:
 
     def strangers(self, wanted: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
         """Those rows of the target (``i0``..., ``n``) that stand there and belong to no staged row: number and key."""
-        locator = self.compared.locator
+        locator = self.compared.apart
         ours = sa.select(*(self.live.c[c].label(f"l{i}") for i, c in enumerate(locator))).select_from(self.rows)
         known = ours.where(self.live.c[locator[0]].is_not(None)).subquery("cdc_sync_ours")
         paths = Paths(self.compared.shapes, self.tables, self.compared.name)
@@ -379,6 +415,8 @@ class Judge:
         return sa.select(*columns).select_from(rows).where(known.c.l0.is_(None))
 
 
-def _target(table: Table, column: str) -> Target:
-    found = _column(table, column)
-    return Target(table=table.name, column=column, declared=found.declared, kind=found.kind)
+def _target(tables: Mapping[str, Table], table: str, column: str) -> Target:
+    found = tables[table].column(column) if table in tables else None
+    if found is None:
+        return Target(table=table, column="", declared="text", kind=Kind.TEXT, absent=True)
+    return Target(table=table, column=column, declared=found.declared, kind=found.kind)

@@ -16,6 +16,7 @@ from cdc_sync.errors import Deferred
 from cdc_sync.verify import EXTRA, Verified
 from tests.conftest import PAIRS, Make
 from tests.journeys.conftest import AREA, HOUSE_KEYS, HOUSES, SITE, Journey, Start
+from tests.journeys.test_schema_skew import Field
 from tests.journeys.test_values_between_kinds import MIXED, READINGS, _enter
 from tests.nodes import Shape, Side, by_natural_key, compare, install, replicate, write_config
 
@@ -433,3 +434,36 @@ def _kept(stack: ExitStack, folder: Path, emptied: Borrow, pair: str) -> Journey
     config = write_config(folder, pair, *sides, {name: HOUSE_KEYS[name] for name in ("area", "site")})
     install(config)
     return Journey((sides[0], sides[1]), config, (AREA, SITE))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_tables_and_columns_that_are_called_otherwise_or_are_lacking_are_compared_all_the_same(
+    make_side: Make, tmp_path: Path, pair: str
+) -> None:
+    field = Field(make_side, tmp_path, pair.split("-"))
+    field.laptops["one"].script(
+        "alter table subject add guardian integer references subject (id); alter table subject add age integer"
+    )
+    install(field.configs["one"])
+    field.send(
+        "one",
+        "insert into subject (id, code, dob, note, age) values (1, 'a', '2001-02-03', 'x', 7)",
+        "insert into subject (id, code, mate, guardian) values (2, 'b', 1, 1)",
+        "insert into subject_visit (id, subject_id, number, seen) values (1, 1, 1, 'yes'), (2, 2, 1, 'no')",
+        "insert into sample (visit_id, tube) values (1, 't1'), (2, 't1')",
+    )
+    config, server, schema = field.configs["one"], field.server, field.schema
+    assert found(verify(config)) == {}
+    server.run(f"update {schema}person set spouse = null where person_code = 'b'")
+    server.run(f"update {schema}person set remark = 'other' where person_code = 'a'")
+    server.run("delete from sample where id = (select max(id) from sample)")
+    server.run(
+        f"insert into {schema}visit (person, nr) select person_no, 9 from {schema}person where person_code = 'a'"
+    )
+    assert found(verify(config, repair=True)) == {
+        "subject": {"different": [("a",), ("b",)]},
+        "subject_visit": {EXTRA: [("a", "9")]},
+        "sample": {"missing": [("b", "1", "t1")]},
+    }
+    replicate(config)
+    assert found(verify(config)) == {"subject_visit": {EXTRA: [("a", "9")]}}
