@@ -120,7 +120,9 @@ def _source(database: Database, config: Config) -> Source:
             raise ConfigError(f"no triggers are installed in {database}", hint="run cdc-sync install-triggers")
         registry.check_name(session, config.node.name)
         follow.check_configured(session, config)
-        return follow.source(session)
+        source = follow.source(session)
+        config.renames.check(source.shapes)
+        return source
 
 
 def _direct(config: Config) -> list[Destination]:
