@@ -134,11 +134,6 @@ class Lacking:
 
 LACKING = [
     Lacking("table", "", Expected(("'server'", "no table 'subject'"), "create it")),
-    Lacking(
-        "column",
-        "create table subject (id {pk}, code text not null unique)",
-        Expected(("'server'", "'subject'", "'note'"), "exclude"),
-    ),
     Lacking("key-column", "create table subject (id {pk}, note text)", Expected(("'subject'", "key column 'code'"))),
     Lacking(
         "default",

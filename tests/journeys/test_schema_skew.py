@@ -13,6 +13,7 @@ from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Mode
 from cdc_sync.errors import SchemaMismatch
 from cdc_sync.resync import resync
+from cdc_sync.verify import verify
 from tests.conftest import PAIRS, Make
 from tests.nodes import Setting, Side, Tables, install, letters, replicate, write_config
 
@@ -357,3 +358,70 @@ def test_a_primary_key_that_nothing_refers_to_may_be_called_otherwise(
     replicate(config)
     assert target.rows("select code, note from subject") == [("c", "x")]
     assert "is not at destination" not in caplog.text
+
+
+def verified(config: Config, *, repair: bool = False) -> dict[str, tuple[int, int, int, int]]:
+    """By table: rows, and how many of them are missing, different, or only at the server."""
+    with databases.connect(config.node.database, config.folder) as database:
+        reports = verify(database, config, repair=repair)
+    return {r.table: (r.rows, r.missing, r.different, r.extra) for r in reports}
+
+
+def test_verify_compares_and_repairs_under_the_names_of_the_server(field: Field) -> None:
+    field.send(
+        "one",
+        "insert into subject (id, code, dob, note) values (1, 'a', '1990-01-31', 'x'), (2, 'b', null, null)",
+        "insert into subject (id, code, note) values (3, 'c', 'z')",
+        "update subject set mate = 2 where id = 1",
+        "insert into subject_visit (id, subject_id, number, seen) values (1, 1, 1, 'yes'), (2, 2, 1, 'no')",
+        "insert into sample (visit_id, tube) values (1, 't1'), (2, 't2')",
+    )
+    config = field.configs["one"]
+    equal = {"subject": (3, 0, 0, 0), "subject_visit": (2, 0, 0, 0), "sample": (2, 0, 0, 0)}
+    assert verified(config) == equal
+    person, visit = f"{field.schema}person", f"{field.schema}visit"
+    field.server.run(f"update {person} set remark = 'other', spouse = null where person_code = 'a'")
+    field.server.run(f"delete from {person} where person_code = 'c'")
+    field.server.run(f"update {visit} set seen = 'maybe' where seen = 'no'")
+    field.server.run(f"insert into {person} (person_code) values ('own')")
+    assert verified(config, repair=True) == {
+        "subject": (3, 1, 1, 1), "subject_visit": (2, 0, 1, 0), "sample": (2, 0, 0, 0)
+    }  # fmt: skip
+    replicate(config)
+    assert verified(config) == {**equal, "subject": (3, 0, 0, 1)}
+
+
+def test_verify_compares_what_the_server_has(older: Older) -> None:
+    older.send(SITE, older.subject("1, 'a', 'x'"), "insert into visit (subject_id, number, weight) values (1, 1, 70)")
+    assert verified(older.config) == {"subject": (1, 0, 0, 0), "visit": (1, 0, 0, 0)}
+    older.target.run("update subject set note = 'other'")
+    assert verified(older.config)["subject"] == (1, 0, 1, 0)
+    older.target.run("update subject set note = 'x'")
+    older.add_columns()
+    assert verified(older.config, repair=True)["subject"] == (1, 0, 1, 0)
+    replicate(older.config)
+    assert older.full() == {"a": ("x", *FULL)}
+    assert verified(older.config)["subject"] == (1, 0, 0, 0)
+
+
+def test_verify_takes_no_column_of_the_server_for_another_one(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    """The server's own id and note are not the laptop's, which it calls number and told."""
+    source, target = pair
+    source.script("create table subject (id {pk}, code varchar(20) not null unique, note text)")
+    target.script(
+        "create table person (id {pk}, number integer, code varchar(20) not null unique, told text, note varchar(9))"
+    )
+    columns = {"id": "number", "note": "told"}
+    config = write_config(
+        tmp_path, "laptop", *pair, {"subject": {"key": ["code"], "target": "person", "columns": columns}}
+    )
+    install(config)
+    target.run("insert into person (code, note) values ('own', 'mine')")
+    source.run("insert into subject (id, code, note) values (7, 'a', 'x')")
+    replicate(config)
+    assert verified(config) == {"subject": (1, 0, 0, 1)}
+    target.run("update person set note = 'more'")
+    assert verified(config) == {"subject": (1, 0, 0, 1)}
+    target.run("update person set told = 'more' where code = 'a'")
+    assert verified(config) == {"subject": (1, 0, 1, 1)}
+    assert target.rows("select number from person where code = 'a'") == [(7,)]
