@@ -129,10 +129,11 @@ def _shortened(name: str) -> str:
 
 def install_script(session: Session, config: Config) -> str:
     """What the installation would run, for a DBA to read; touches nothing."""
-    captures = wanted(session, config.tables).captures
+    now = wanted(session, config.tables)
+    config.renames.check(now.shapes)
     known_already = registered(session) if is_installed(session) else {}
     parts = [session.database.install_script(session)]
-    for capture in captures:
+    for capture in now.captures:
         former = known_already.get(capture.name)
         if former is None or former.digest != capture.digest:
             parts += [capture.change_script, capture.capture_script, *_known_script(session.database, capture.tracked)]

@@ -52,13 +52,16 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_the_names_is_named_with_what_to_type(make_side: Make, tmp_path: Path, mistake: str) -> None:
+@pytest.mark.parametrize("command", ["install-triggers", "install-triggers --dry-run"])
+def test_a_mistake_in_the_names_is_named_with_what_to_type(
+    make_side: Make, tmp_path: Path, mistake: str, command: str
+) -> None:
     source = made(make_side, "sqlite", "field", SCHEMA)
     text, expected = MISTAKES[mistake]
     path = tmp_path / "cdc-sync.toml"
     path.write_text('[node]\nname = "laptop"\ndatabase = "sqlite:///field.db"\n' + text)
     with untouched(tmp_path, source):
-        refused(run("install-triggers", path), expected)
+        refused(run(command, path), expected)
 
 
 RENAMED: dict[str, Any] = {"key": ["code"], "target": "clinic.person", "columns": {"code": "person", "note": "remark"}}

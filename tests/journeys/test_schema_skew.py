@@ -178,6 +178,54 @@ def test_conflicts_are_found_and_decided_under_the_names_of_the_server(
         assert field.conflicts() == [(f"{field.schema}person", "insert_exists", "source")]
 
 
+def test_each_node_has_names_of_its_own(make_side: Make, tmp_path: Path, kinds: Sequence[str]) -> None:
+    """A third laptop calls things as the server does; what it brings revives what another one's letters wait for."""
+    field = Field(make_side, tmp_path, kinds, "newest_wins")
+    three = make_side(kinds[0], "three")
+    three.script(SERVER.replace("{schema}", ""))
+    tables: Tables = {
+        "person": {"key": ["person_code"], "target": f"{field.schema}person", "conflict": "newest_wins"},
+        "visit": {"key": ["person", "nr"], "target": f"{field.schema}visit"},
+    }
+    if not field.schema:
+        tables = {"person": {"key": ["person_code"], "conflict": "newest_wins"}, "visit": ["person", "nr"]}
+    field.laptops["three"], field.configs["three"] = three, write_config(tmp_path, "three", three, field.server, tables)
+    install(field.configs["three"])
+    field.send("one", "insert into subject (id, code, note) values (1, 'a', 'one')")
+    field.server.run(f"delete from {field.schema}person")
+    assert field.send("one", "insert into subject_visit (subject_id, number) values (1, 1)") == {"deferred": 1}
+    field.send(
+        "three",
+        "insert into person (person_no, person_code, remark) values (8, 'a', 'three')",
+        "insert into visit (id, person, nr) values (3, 8, 2)",
+    )
+    assert field.visits() == {("a", 1, None), ("a", 2, None)}
+    field.send("one", "update subject set note = 'again'")
+    assert field.people()["a"][1] == "again"
+    assert (f"{field.schema}person", "update_origin_differs", "source") in field.conflicts()
+
+
+def test_a_parent_that_is_only_looked_up_may_be_called_otherwise(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    source, target = pair
+    source.script(
+        "create table site (id {pk}, name varchar(20) not null unique);"
+        "create table subject (id {pk}, code varchar(20) not null unique, site_id integer references site (id));"
+    )
+    target.script(
+        "create table place (number {pk}, called varchar(20) not null unique);"
+        "create table subject (id {pk}, place integer references place (number), code varchar(20) not null unique);"
+    )
+    site = {"key": ["name"], "reference": True, "target": "place", "columns": {"id": "number", "name": "called"}}
+    tables: dict[str, Any] = {"site": site, "subject": {"key": ["code"], "columns": {"site_id": "place"}}}
+    config = write_config(tmp_path, "laptop", source, target, tables)
+    install(config)
+    target.run("insert into place (number, called) values (70, 'north')")
+    source.run("insert into site (id, name) values (1, 'north')")
+    source.run("insert into subject (code, site_id) values ('a', 1)")
+    replicate(config)
+    assert target.rows("select code, place from subject") == [("a", 70)]
+
+
 NEWER = """
 create table site (id {pk}, name varchar(20) not null unique);
 create table subject (id {pk}, code varchar(20) not null unique, phone varchar(20), age integer, well boolean,
@@ -290,6 +338,26 @@ def test_a_row_that_waited_while_a_column_was_lacking_brings_its_value(older: Ol
     with databases.connect(older.target.url) as server:
         assert apply.retry(server, letters(older.target), Policies()) == 1
     assert older.full() == {"a": ("refused", *FULL)}
+
+
+ODD = {
+    "sqlite": "('a', cast(x'ff' as text), x'00', 'no number', 'a' || char(0), 9e999, -9223372036854775808)",
+    "postgresql": r"('a', E'\t\\N\n', 7, true, '\\x00', 'infinity', 'NaN')",
+}
+
+
+def test_no_value_is_refused_for_a_column_that_is_not_there(older: Older) -> None:
+    columns = "code, phone, age, well, photo, seen, share"
+    assert older.send(f"insert into subject ({columns}) values {ODD[older.source.kind]}") == {}
+    assert older.target.rows("select code from subject") == [("a",)]
+    assert older.send(f"update subject set note = 'refused', share = {_digits(older.source)}") == {"dead": 1}
+    assert older.send("update subject set note = 'mended'") == {}
+    assert older.target.rows("select code, note from subject") == [("a", "mended")]
+
+
+def _digits(side: Side) -> str:
+    """A number that the other side's numbers do not hold."""
+    return "0.1234567891" if side.kind == "postgresql" else "x'31'"
 
 
 def test_a_column_that_goes_while_a_row_waits_keeps_nothing_from_arriving(older: Older) -> None:
