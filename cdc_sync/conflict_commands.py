@@ -85,7 +85,8 @@ def decide(config_path: Path, destination: str, number: int, version: str) -> No
 
     Example: cdc-sync conflicts decide 12 source
     """
-    with opened(config.load(config_path), destination) as database:
+    settings = config.load(config_path)
+    with opened(settings, destination) as database:
         conflict = next((conflict for conflict in _all(database) if conflict["id"] == number), None)
         if conflict is None or conflict["outcome"] != "held":
             raise ConfigError(f"no held conflict has the number {number}", hint="cdc-sync conflicts --held lists them")
@@ -103,6 +104,6 @@ def decide(config_path: Path, destination: str, number: int, version: str) -> No
             raise ConfigError(
                 f"the row of conflict {number} waits no more", hint="cdc-sync conflicts shows its outcome"
             )
-        if not apply.decide(database, letter, for_source=version == "source"):
+        if not apply.decide(database, letter, settings.policies, for_source=version == "source"):
             raise CdcSyncError("the row cannot be written", hint=f"cdc-sync dead-letters show {letter.id} says why")
     click.echo(f"{number}: {version}")

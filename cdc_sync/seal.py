@@ -7,7 +7,7 @@ from typing import IO, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import follow
+from cdc_sync import follow, own
 from cdc_sync.core import chain, wire
 from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
@@ -88,6 +88,7 @@ def _seal(
     with database.sealing(snapshot) as session:
         sealed = chain.seal(header, key)
         _store(session, header, sealed)
+        own.note_sealed(session, [source.tracked[name] for name in content.read])
         _clear(session, content, source)
     return header, sealed
 

@@ -21,6 +21,7 @@ LAYERS = [
         "renew",
         "capture",
         "follow",
+        "own",
         "seal",
         "receive",
         "apply",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cdc_sync import own
 from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
 from cdc_sync.core import skew
@@ -70,7 +71,9 @@ class Batch:
 def _versions(session: Session, shapes: Shapes, described: Mapping[str, Table], names: Sequence[str]) -> dict[str, str]:
     """The tables of versions of these tables, made where they are not there yet."""
     known = {table: (name, declared) for table, name, declared in session.run("versioned")}
-    return {
+    found = {
         name: versions.prepared(session, known, described[name], described[name].told_apart_by(shapes[name].key))
         for name in names
     }
+    own.note_unsealed(session, found, described)
+    return found

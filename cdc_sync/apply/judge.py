@@ -8,13 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cdc_sync.apply.merging import Merger
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
-from cdc_sync.core.wire import NotUtf8
 from cdc_sync.databases import Session, images
 from cdc_sync.databases.base import constant
 from cdc_sync.databases.versions import Versions
 from cdc_sync.databases.writing import Writer
 from cdc_sync.errors import CdcSyncError
+
+MERGED = (Kind.UPDATE_ORIGIN_DIFFERS, Kind.INSERT_EXISTS)
+"""Conflicts of two versions of one row, which may have columns of either."""
 
 MANY = 500
 """Rows whose images are read with one statement."""
@@ -73,6 +76,7 @@ class Judge:
         self.name = version_table
         self.policy: Policy = bench.policies.of(writer.name)
         self.stale = False
+        self.merger = Merger(session, writer, bench.node)
 
     @property
     def versions(self) -> Versions:
@@ -156,10 +160,16 @@ class Judge:
             return
         latest = self.bench.latest
         outcomes = {met.seq: decide(met, self.policy, self.bench.node, latest) for met in found}
-        records = list(self._records(found, outcomes))
+        sources, targets = self._images([met.seq for met in found])
+        if self.policy.merge == "columns":
+            both = [met.seq for met in found if met.kind in MERGED and met.seq in sources and met.seq in targets]
+            outcomes |= self.merger.merge(both, sources, targets, outcomes.__getitem__)
+        records = [self._record(met, outcomes[met.seq], sources, targets) for met in found]
         held = [record for record in records if record.outcome is Outcome.HELD]
         if held:
             raise Held(held)
+        if self.policy.merge == "columns" and not self.writer.layout.old:
+            self.merger.remember()
         self._take_out([seq for seq, outcome in outcomes.items() if outcome is Outcome.TARGET])
         self.bench.records += records
 
@@ -169,17 +179,15 @@ class Judge:
             for table in staged:
                 self.session.execute(sa.delete(table).where(table.c.seq.in_(some)))
 
-    def _records(self, found: Sequence[Met], outcomes: Mapping[int, Outcome]) -> Iterable[Record]:
-        sources, targets = self._images([met.seq for met in found])
-        for met in found:
-            yield Record(
-                table=self.writer.name,
-                met=met,
-                policy=self.policy.conflict,
-                outcome=outcomes[met.seq],
-                source_row=sources.get(met.seq, "{}"),
-                target_row=targets.get(met.seq, "{}"),
-            )
+    def _record(self, met: Met, outcome: Outcome, sources: Mapping[int, str], targets: Mapping[int, str]) -> Record:
+        return Record(
+            table=self.writer.name,
+            met=met,
+            policy=self.policy.conflict,
+            outcome=outcome,
+            source_row=sources.get(met.seq, "{}"),
+            target_row=targets.get(met.seq, "{}"),
+        )
 
     def _images(self, seqs: Sequence[int]) -> tuple[dict[int, str], dict[int, str]]:
         """Both versions of rows, as JSON for people to read: what came, and what stands here."""
@@ -192,8 +200,7 @@ class Judge:
         return sources, targets
 
     def _read(self, query: images.Query) -> dict[int, str]:
-        names = self.writer.shapes[self.writer.name].names
-        return {seq: _image(names, values) for seq, *values in self.session.query(query)}
+        return {seq: images.text(self.writer, values) for seq, *values in self.session.query(query)}
 
     # --- versions
 
@@ -207,11 +214,15 @@ class Judge:
     def stamp(self, writer: Writer, *, all_new: bool) -> None:
         """Rows that were written get the batch's version."""
         self.writer = writer
+        if self.policy.merge == "columns":
+            self.merger.writer = writer
+            self.merger.remember()
         if not (all_new or self.stale or self.policy.conflict == "newest_wins"):
             return
-        if not all_new:
-            self.session.execute(self.versions.stamp())
-        self.session.execute(self.versions.stamp_new(all_new=False))
+        if all_new:
+            self.versions.stamp_new(self.session)
+        else:
+            self.versions.stamp(self.session)
 
 
 def _with_burial(met: Met, buried: Mapping[int, str]) -> Met:
@@ -231,16 +242,4 @@ def _portions(seqs: Sequence[int]) -> Iterable[list[sa.ColumnElement[Any]]]:
 
 
 def _key(values: Sequence[object]) -> str:
-    return json.dumps([_shown(value) for value in values], ensure_ascii=False)
-
-
-def _image(names: Sequence[str], values: Sequence[object]) -> str:
-    return json.dumps(dict(zip(names, map(_shown, values), strict=True)), ensure_ascii=False)
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return "\\x" + bytes(value).hex()
-    if isinstance(value, NotUtf8):
-        return "\\x" + value.data.hex()
-    return value if value is None or isinstance(value, (int, str)) else str(value)
+    return json.dumps([images.shown(value) for value in values], ensure_ascii=False)

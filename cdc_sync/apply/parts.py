@@ -2,13 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from cdc_sync.apply import letterbox
 from cdc_sync.apply.judge import Record
 from cdc_sync.apply.ladder import Ladder
 from cdc_sync.apply.letterbox import Taken
 from cdc_sync.apply.whole import Applied, finish, header_of, next_header, parts, writing
-from cdc_sync.core.conflicts import Outcome, Policies, Policy
+from cdc_sync.core.conflicts import Outcome, Policies
 from cdc_sync.core.letters import Letter, State
 from cdc_sync.core.wire import Header
 from cdc_sync.databases import Database, Mode, Session
@@ -153,18 +154,14 @@ def _again(session: Session, letters: Sequence[Letter], policies: Policies) -> i
     done = len(letters) - posted.total()
     if done <= 0:
         raise _InVain
-    letterbox.record(session, _place(header), ladder.records if policies is not _FOR_SOURCE else ())
+    letterbox.record(session, _place(header), () if policies.decided else ladder.records)
     return done
 
 
-_FOR_SOURCE = Policies(default=Policy(conflict="source_wins"))
-"""What a person's decision for the source comes to; the conflict is written down already."""
-
-
-def decide(database: Database, letter: Letter, *, for_source: bool) -> bool:
+def decide(database: Database, letter: Letter, policies: Policies, *, for_source: bool) -> bool:
     """Settle a held conflict: the source's version is written, or given up. False where it cannot be written."""
     if for_source:
-        return bool(retry(database, [letter], _FOR_SOURCE))
+        return bool(retry(database, [letter], replace(policies, decided=True)))
     with database.begin(Mode.WRITE) as session:
         locked_position(session, letter.origin, letter.epoch)
         for other in letterbox.of(session, letter.origin, letter.epoch):

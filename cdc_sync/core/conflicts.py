@@ -4,7 +4,7 @@ Sources: PostgreSQL 18 manual, "Logical replication: conflicts", for the names; 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cdc_sync.core.plan import SyncedTable
@@ -47,17 +47,19 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """The policies of all tables; ``clock_ahead`` in seconds, as above."""
+    """The policies of all tables; ``clock_ahead`` in seconds, as above. ``decided``: a person has, for the source."""
 
     tables: Sequence[tuple[SyncedTable, Policy]] = ()
     clock_ahead: float = CLOCK_AHEAD
     default: Policy = field(default_factory=Policy)
+    decided: bool = False
 
     def of(self, name: str) -> Policy:
         """The table's policy: its own entry's, or else that of the wildcard which it fits."""
         exact = next((policy for table, policy in self.tables if table.name == name), None)
         fitting = (policy for table, policy in self.tables if table.is_pattern and table.fits(name))
-        return exact or next(fitting, self.default)
+        found = exact or next(fitting, self.default)
+        return replace(found, conflict=CONFLICTS[0]) if self.decided else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -347,6 +347,10 @@ class Database(ABC):
         """Whether rows can have gone that a table's present triggers do not see, because its indexes are others now."""
         return False
 
+    def whole(self, query: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
+        """A query that is to be worked out before it is joined, where the planner would do badly otherwise."""
+        return query
+
     def apart(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """A staged column as values that Python can tell apart, whatever its type."""
         return column

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from cdc_sync.core.change import Kind, Table
 from cdc_sync.databases import sqlfiles
-from cdc_sync.databases.base import Session, constant
+from cdc_sync.databases.base import Session, Tracked, constant
 from cdc_sync.databases.writing import Writer
+from cdc_sync.errors import DatabaseError
 
 READABLE = 40
 """Characters of a table's name that stand in the name of its versions; a digest follows where that is not all of it."""
@@ -43,6 +44,37 @@ def prepared(session: Session, known: dict[str, tuple[str, str]], table: Table, 
     session.run("versioned_add", table_name=called, version_table=name, declared=declared)
     known[called] = (name, declared)
     return name
+
+
+def note_own(session: Session, name: str, tracked: Tracked, node: str) -> None:
+    """Give rows that this node's own applications wrote its version, as far as that was not done before.
+
+    A change is noted once, or it would seem to come after what was applied meanwhile. On PostgreSQL a transaction that
+    was open then, and has written before others that are noted, is noted with its next change only.
+    """
+    identity, noted = tracked.shape.identity, session.run("versioned_noted", version_table=name)[0][0]
+    newest = int(session.run("newest", {"change": tracked.change})[0][0] or 0)
+    if newest <= noted:
+        return
+    session.run("versioned_note", version_table=name, noted=newest)
+    places = [f"l{i}" for i in range(len(identity))]
+    change = session.database.change_table(tracked.change, ("cdc_sync_seq", "cdc_sync_captured_at", *identity))
+    here = [change.c[column].label(place) for column, place in zip(identity, places, strict=True)]
+    at = sa.cast(sa.func.max(session.database.captured_at(change.c.cdc_sync_captured_at)), sa.Text)
+    news = change.c.cdc_sync_seq > constant(noted)
+    rows = sa.select(*here, constant(node).label("origin"), at.label("at")).where(news).group_by(*here)
+    _put(session, session.database.change_table(name, (*places, "origin", "at")), places, rows)
+
+
+def _put(session: Session, table: sa.TableClause, places: list[str], rows: sa.Select[*tuple[Any, ...]]) -> None:
+    """Give each of these rows its version, whether it has one or not."""
+    values, there = rows.subquery("stamped"), table.alias()
+    same = sa.and_(*(table.c[place] == values.c[place] for place in places))
+    session.execute(sa.update(table).values({table.c[c]: values.c[c] for c in ("origin", "at")}).where(same))
+    known = sa.select(constant(1)).select_from(there).where(*(there.c[p] == values.c[p] for p in places)).exists()
+    columns = [*places, "origin", "at"]
+    missing = sa.select(*(values.c[column] for column in columns)).where(sa.not_(known))
+    session.execute(sa.insert(table).from_select(columns, missing))
 
 
 class Versions:
@@ -116,25 +148,19 @@ class Versions:
         mark = self.writer.mark
         return sa.delete(self.table).where(self._among(sa.select(*(mark.c[place] for place in self.places))))
 
-    def stamp(self) -> sa.Update:
-        """Give rows that have a version the present one."""
-        values = self._stamped().subquery("stamped")
-        same = sa.and_(*(self.table.c[place] == values.c[place] for place in self.places))
-        return (
-            sa.update(self.table)
-            .values({self.table.c.origin: values.c.origin, self.table.c.at: values.c.at})
-            .where(same)
-        )
+    def stamp(self, session: Session) -> None:
+        """Give the rows that live the batch's version."""
+        _put(session, self.table, self.places, self._stamped())
 
-    def stamp_new(self, *, all_new: bool) -> sa.Insert:
-        """Give rows that have no version one; ``all_new`` says that no row can have any."""
-        rows = self._stamped()
-        if not all_new:
-            values = rows.subquery("stamped")
-            there = self.table.alias()
-            same = sa.and_(*(there.c[place] == values.c[place] for place in self.places))
-            rows = sa.select(*values.c).where(sa.not_(sa.select(constant(1)).select_from(there).where(same).exists()))
-        return sa.insert(self.table).from_select([*self.places, "origin", "at"], rows)
+    def stamp_new(self, session: Session) -> None:
+        """The same for rows that are all new. A place may have been another row's, which went without a word."""
+        try:
+            with session.attempt():
+                session.execute(sa.insert(self.table).from_select([*self.places, "origin", "at"], self._stamped()))
+        except DatabaseError as error:
+            if error.temporary:
+                raise
+            self.stamp(session)
 
     def _stamped(self) -> sa.Select[*tuple[Any, ...]]:
         writer, target, resolved = self.writer, self.writer.target, self.writer.resolved()

@@ -217,9 +217,8 @@ class Writer:
             _flag([flag for r, flag in there.items() if r not in self.provisional]).label("hanging"),
             _first_lacking(list(there.values())).label("lacks"),
         ]
-        return (
-            sa.select(staged.c.seq, staged.c.op, staged.c.at, *columns, *flags).select_from(rows).subquery("resolved")
-        )
+        found = sa.select(staged.c.seq, staged.c.op, staged.c.at, *columns, *flags).select_from(rows)
+        return self.database.whole(found).subquery("resolved")
 
     def _can_wait(self, reference: Reference) -> bool:
         """Whether a row may be inserted without this parent, and be given it once all rows are there."""

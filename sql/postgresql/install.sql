@@ -1,6 +1,9 @@
 -- Everything of ours in a database except what belongs to one captured table. Runs any number of times.
 -- Enters: nothing. Leaves: schema cdc_sync.
 
+-- Nodes that meet here for the first time at the same moment take turns.
+select pg_advisory_xact_lock(hashtext('cdc_sync install'));
+
 create schema if not exists cdc_sync;
 
 -- One sequence for all change tables. cache 1: with a larger cache the last update of a row can get the lowest number.
@@ -171,12 +174,14 @@ create table if not exists cdc_sync.letter (
 
 create index if not exists letter_origin on cdc_sync.letter (origin, epoch);
 
--- Tables whose rows carry a version: who wrote a row here last, and when that was captured. declared: as JSON, the columns
--- of the version table that tell rows apart. A row without a version is this database's own.
+-- Tables whose rows carry a version: who wrote a row here last, and when that was captured. declared: as JSON, the
+-- columns of the version table that tell rows apart. noted: the last change of this node's own that is known there.
+-- A row without a version is this database's own.
 create table if not exists cdc_sync.versioned (
     table_name text primary key,
     version_table text not null,
-    declared text not null
+    declared text not null,
+    noted bigint not null default 0
 );
 
 -- Rows that another origin deleted, by natural key as JSON, in tables where the newest change wins.
@@ -206,4 +211,13 @@ create table if not exists cdc_sync.conflict (
     source_row text not null,
     target_row text not null,
     noted_at text not null
+);
+
+-- What each origin sent last of a row, as JSON, in tables whose columns are merged. row_key: the row's place here, as JSON.
+create table if not exists cdc_sync.base (
+    table_name text not null,
+    origin text not null,
+    row_key text not null,
+    image text not null,
+    primary key (table_name, origin, row_key)
 );

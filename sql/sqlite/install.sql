@@ -133,12 +133,14 @@ create table if not exists cdc_sync_letter (
 
 create index if not exists cdc_sync_letter_origin on cdc_sync_letter (origin, epoch);
 
--- Tables whose rows carry a version: who wrote a row here last, and when that was captured. declared: as JSON, the columns
--- of the version table that tell rows apart. A row without a version is this database's own.
+-- Tables whose rows carry a version: who wrote a row here last, and when that was captured. declared: as JSON, the
+-- columns of the version table that tell rows apart. noted: the last change of this node's own that is known there.
+-- A row without a version is this database's own.
 create table if not exists cdc_sync_versioned (
     table_name text primary key,
     version_table text not null,
-    declared text not null
+    declared text not null,
+    noted integer not null default 0
 );
 
 -- Rows that another origin deleted, by natural key as JSON, in tables where the newest change wins.
@@ -168,4 +170,13 @@ create table if not exists cdc_sync_conflict (
     source_row text not null,
     target_row text not null,
     noted_at text not null
+);
+
+-- What each origin sent last of a row, as JSON, in tables whose columns are merged. row_key: the row's place here, as JSON.
+create table if not exists cdc_sync_base (
+    table_name text not null,
+    origin text not null,
+    row_key text not null,
+    image text not null,
+    primary key (table_name, origin, row_key)
 );

@@ -17,3 +17,4 @@ drop table if exists cdc_sync_letter;
 drop table if exists cdc_sync_versioned;
 drop table if exists cdc_sync_tombstone;
 drop table if exists cdc_sync_conflict;
+drop table if exists cdc_sync_base;

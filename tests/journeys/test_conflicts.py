@@ -80,7 +80,7 @@ class Field:
     def decide(self, for_source: bool) -> None:
         (letter,) = letters(self.server)
         with databases.connect(self.server.url) as server:
-            apply.decide(server, letter, for_source=for_source)
+            apply.decide(server, letter, self.configs["one"].policies, for_source=for_source)
 
 
 def _row(row: Sequence[Any]) -> tuple[Any, ...]:
@@ -301,3 +301,52 @@ def test_policies_are_per_table_and_a_wildcard_serves_where_no_entry_does() -> N
     assert policies.of("subject") == own
     assert policies.of("visit") == all_
     assert Policies().of("visit") == Policy()
+
+
+@pytest.mark.parametrize("policy", ["source_wins", "target_wins"], indirect=True)
+@pytest.mark.parametrize("sealed", [False, True], ids=["captured", "sealed"])
+def test_what_the_servers_own_application_changed_is_known_as_its_own(
+    field: Field, make_side: Make, tmp_path: Path, policy: str, sealed: bool
+) -> None:
+    central = make_side("sqlite", "central")
+    central.script(SUBJECT)
+    config = write_config(tmp_path, "server", field.server, central, {"subject": ["code"]})
+    install(config)
+    field.send("one", "insert into subject (id, code, note) values (1, 's', 'one')")
+    assert field.conflicts() == []
+    field.server.run("update subject set note = 'server'")
+    if sealed:
+        replicate(config)
+    field.send("one", "update subject set note = 'one again'")
+    outcome = policy.removesuffix("_wins")
+    assert field.conflicts() == [Conflict("update_origin_differs", "one", "server", outcome)]
+    assert field.notes() == {"s": "one again" if outcome == "source" else "server"}
+
+
+@pytest.mark.parametrize("policy", ["target_wins"], indirect=True)
+def test_a_row_at_the_place_of_one_that_went_without_a_word_is_its_nodes_own(field: Field) -> None:
+    field.send("one", "insert into subject (id, code, note) values (1, 's', 'one')")
+    field.server.run("delete from subject")
+    field.send("two", "insert into subject (id, code, note) values (1, 't', 'two')")
+    field.send("two", "update subject set note = 'two again'")
+    assert field.notes() == {"t": "two again"}
+    assert field.conflicts() == []
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_columns_that_only_one_side_changed_are_merged(
+    make_side: Make, tmp_path: Path, kinds: Sequence[str], policy: str
+) -> None:
+    field = Field(make_side, tmp_path, kinds, policy, merge="columns")
+    for name in field.laptops:
+        field.send(name, "insert into subject (id, code, note, age) values (1, 's', 'first', 7)")
+    if policy == "manual":
+        field.decide(for_source=True)
+    field.send("one", "update subject set note = 'noted by one'")
+    field.send("two", "update subject set age = 8")
+    assert letters(field.server) == []
+    assert field.subjects() == {"s": ["noted by one", 8]}
+    assert field.conflicts()[-1] == Conflict("update_origin_differs", "two", "one", "merged")
+    field.send("one", "update subject set age = 9")
+    expected = {"target_wins": 8, "manual": 8}.get(policy, 9)
+    assert field.subjects() == {"s": ["noted by one", expected]}

@@ -295,6 +295,14 @@ def _batch(origin: Origin, number: int) -> tuple[Sealed, list[bytes]]:
     return Sealed(header=header, signature=signature, public_key=key), [data for (data,) in parts]
 
 
+def batch_of(config: Config, side: Side, server: Database) -> None:
+    """Seal what waits at a node, and store it at a server."""
+    with databases.connect(side.url) as database:
+        sealed = seal.seal(database, identity.load(config.key_path), "2026-01-01T00:00:00+00:00")
+    assert sealed is not None
+    receive.store(server, *_batch(Origin(side, config, database), sealed[0].number))
+
+
 @contextmanager
 def _dying(database: Database, after: int | None) -> Iterator[None]:
     """Whoever works on the database dies after so many statements."""

@@ -1,0 +1,3 @@
+-- Enters: version_table, noted. Leaves: this node's own writes are noted up to that change.
+
+update cdc_sync_versioned set noted = :noted where version_table = :version_table;
