@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cdc_sync.core.conflicts import CLOCK_AHEAD, CONFLICTS, MERGES, Policies, Policy
+from cdc_sync.core.letters import DEFERRED_LIMIT
 from cdc_sync.core.plan import CAPTURES, OPERATIONS, SyncedTable
 from cdc_sync.core.renames import NONE, Rename, Renames, same_target
 from cdc_sync.errors import ConfigError
@@ -46,6 +47,7 @@ class Config:
     tables: tuple[SyncedTable, ...]
     destinations: tuple[Destination, ...] = ()
     policies: Policies = field(default_factory=Policies)
+    deferred_limit: float = DEFERRED_LIMIT
     """By the tables' names at the destinations."""
     renames: Renames = NONE
 
@@ -95,17 +97,24 @@ class _Reader:
             ),
             clock_ahead=_seconds(_section(self.document, "node"), "clock_ahead", "[node]", CLOCK_AHEAD),
         )
+        limit = _seconds(_section(self.document, "node"), "deferred_limit", "[node]", DEFERRED_LIMIT)
         destinations = tuple(
             self._destination(entry, i) for i, entry in enumerate(_entries(self.document, "destinations"), 1)
         )
         _unique([table.name for table in tables], "[[tables]]")
         _unique([destination.name for destination in destinations], "[[destinations]]")
         return Config(
-            path=self.path, node=node, tables=tables, destinations=destinations, policies=policies, renames=renames
+            path=self.path,
+            node=node,
+            tables=tables,
+            destinations=destinations,
+            policies=policies,
+            renames=renames,
+            deferred_limit=limit,
         )
 
     def _node(self, entry: Mapping[str, Any]) -> Node:
-        _known(entry, ("name", "database", "clock_ahead"), "[node]")
+        _known(entry, ("name", "database", "clock_ahead", "deferred_limit"), "[node]")
         name = _string(entry, "name", "[node]")
         if not _NODE_NAME.fullmatch(name):
             raise ConfigError(

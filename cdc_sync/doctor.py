@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cdc_sync import databases, registry
+from cdc_sync import aside, databases, registry
 from cdc_sync.capture import Capture, Wanted, wanted
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan, skew
@@ -48,7 +48,7 @@ def examine(database: Database, config: Config) -> list[Finding]:
         registry.check_name(session, config.node.name)
         now = wanted(session, config.tables)
         config.renames.check(now.shapes)
-        found = [*_node(session, config), *_captures(session, now), *_around(session, now)]
+        found = [*_node(session, config), *_captures(session, now), *_around(session, now, config.deferred_limit)]
         found += _encoding(session, "database")
         source = _Source(
             shapes=now.shapes,
@@ -135,7 +135,13 @@ def _by_table(triggers: Iterable[str]) -> dict[str, set[str]]:
     return tables
 
 
-def _around(session: Session, now: Wanted) -> Iterator[Finding]:
+def _aside(session: Session, subject: str, destination: str, limit: float) -> Iterator[Finding]:
+    at = f" --at {destination}" if destination else ""
+    for urgent, message in aside.told(session, limit):
+        yield Finding(subject=subject, message=message, mend=f"cdc-sync dead-letters list{at}", urgent=urgent)
+
+
+def _around(session: Session, now: Wanted, limit: float) -> Iterator[Finding]:
     for name, count in registry.unsealed(session).items():
         if count >= GROWING:
             message = f"{count} changes wait to be sealed"
@@ -145,6 +151,7 @@ def _around(session: Session, now: Wanted) -> Iterator[Finding]:
         yield Finding(subject="database", message=message, mend=mend, urgent=bool(urgent))
     yield from _rights(session, [sqlfiles.quote(t.schema, t.name) for t in now.described.values()], _SOURCE)
     yield from _clock(session)
+    yield from _aside(session, "database", "", limit)
     for name in sorted({name for (name,) in session.run("tables")} - set(now.shapes)):
         message = "nobody configured this table: its changes stay here"
         yield Finding(subject=name, message=message, mend="add [[tables]] for it, if it is to travel", urgent=False)
@@ -236,7 +243,8 @@ def _destination(config: Config, destination: Destination, source: _Source) -> l
     subject = f"destination {destination.name}"
     try:
         with databases.connect(destination.url, config.folder) as target, target.begin(Mode.READ) as session:
-            return list(_target(session, subject, _renamed(source, config.renames)))
+            waiting = list(_aside(session, subject, destination.name, config.deferred_limit))
+            return waiting + list(_target(session, subject, _renamed(source, config.renames)))
     except CdcSyncError as error:
         return [Finding(subject=subject, message=str(error), mend=error.hint)]
 

@@ -22,6 +22,7 @@ LAYERS = [
         "capture",
         "follow",
         "own",
+        "aside",
         "seal",
         "receive",
         "apply",

@@ -11,6 +11,9 @@ from cdc_sync.core.values import split_line
 from cdc_sync.core.wire import PartRows
 from cdc_sync.errors import CdcSyncError
 
+DEFERRED_LIMIT = 86_400.0
+"""Seconds for which a row may wait for its parent before somebody should know."""
+
 
 class State(StrEnum):
     """What a letter waits for."""

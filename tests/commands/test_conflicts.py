@@ -61,7 +61,7 @@ def test_a_decision_about_nothing_is_refused(held: Walk) -> None:
     assert "conflicts --held" in said
 
 
-def test_an_unknown_policy_is_refused_with_those_that_are_known(walk: Walk, tmp_path: Path) -> None:
+def test_an_unknown_policy_is_refused_with_those_that_are_known(walk: Walk) -> None:
     path = walk.config.path
     path.write_text(path.read_text().replace('key = ["code"]', 'key = ["code"]\nconflict = "loudest_wins"'))
     result = run("install-triggers", path)

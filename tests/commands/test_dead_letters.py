@@ -88,3 +88,33 @@ def test_a_mistake_is_named_with_what_to_type(refused: Walk, options: tuple[str,
     assert code == 2
     assert said in output
     assert "hint:" in output
+
+
+def test_doctor_tells_of_rows_that_need_a_hand_and_of_those_that_wait_for_too_long(refused: Walk) -> None:
+    run("replicate --once", refused.config)
+    result = run("doctor", refused.config)
+    assert result.exit_code == 3
+    assert "1 row of laptop dead since" in result.output
+    assert "cdc-sync dead-letters list --at server" in result.output
+
+
+@pytest.mark.parametrize(("limit", "urgent"), [(0, True), (1000, False)])
+def test_a_deferred_row_needs_a_hand_once_it_is_older_than_the_limit(
+    make_side: Make, tmp_path: Path, kind: str, limit: int, urgent: bool
+) -> None:
+    walk = made_walk(make_side, tmp_path, "sqlite", kind, SUBJECT)
+    for side in (walk.source, walk.target):
+        side.script(
+            "create table visit (id {pk}, subject_id integer not null references subject (id), n integer not null unique);"
+        )
+    path = walk.config.path
+    text = path.read_text().replace("[node]", f"[node]\ndeferred_limit = {limit}")
+    path.write_text(text + '\n[[tables]]\nname = "visit"\nkey = ["n"]\n')
+    walk.source.run("insert into subject (id, code) values (1, 's')")
+    installed = run("install-triggers", path)
+    assert installed.exit_code == 0, installed.output
+    walk.source.run("insert into visit (subject_id, n) values (1, 1)")
+    assert run("replicate --once", path).exit_code == 3
+    findings = json.loads(run("doctor --json", path).output)
+    (found,) = [finding for finding in findings if "deferred" in finding["message"]]
+    assert found["urgent"] is urgent
