@@ -105,7 +105,8 @@ def test_a_deferred_row_needs_a_hand_once_it_is_older_than_the_limit(
     walk = made_walk(make_side, tmp_path, "sqlite", kind, SUBJECT)
     for side in (walk.source, walk.target):
         side.script(
-            "create table visit (id {pk}, subject_id integer not null references subject (id), n integer not null unique);"
+            "create table visit (id {pk}, subject_id integer not null references subject (id),"
+            " n integer not null unique);"
         )
     path = walk.config.path
     text = path.read_text().replace("[node]", f"[node]\ndeferred_limit = {limit}")
