@@ -47,7 +47,10 @@ def _check_key(shape: Shape, absent: set[str], where: str) -> None:
         key += step.reference.columns if isinstance(step, Through) else ()
     missing = next((column for column in key if column in absent), None)
     if missing is not None:
-        raise SchemaMismatch(f"{where}: table {shape.name!r} has no key column {missing!r}", hint="add it there")
+        raise SchemaMismatch(
+            f"{where}: table {shape.name!r} has no key column {missing!r}",
+            hint='add it there, or say what it is called there: columns = { here = "there" }',
+        )
 
 
 def _check_references(shape: Shape, absent: set[str], where: str) -> None:
@@ -75,7 +78,10 @@ def fitted(shapes: Shapes, roots: Iterable[str], described: Mapping[str, Table],
         if name in found or name not in shapes:
             continue
         if name not in described:
-            raise SchemaMismatch(f"{where} has no table {name!r}", hint="create it there, with the same columns")
+            raise SchemaMismatch(
+                f"{where} has no table {name!r}",
+                hint='create it there, with the same columns, or say what it is called there: target = "..."',
+            )
         found[name] = narrowed(shapes[name], described[name], where, sent=name in sent)
         for reference in found[name].references:
             _check_target(name, reference, described, where)
@@ -102,5 +108,5 @@ def _check_target(name: str, reference: Reference, described: Mapping[str, Table
     if missing is not None:
         raise SchemaMismatch(
             f"{where}: table {reference.table!r} has no column {missing!r}, which table {name!r} refers to",
-            hint=f'add it there, or say what it is called there: columns = {{ {missing} = "..." }}',
+            hint='add it there, or say what it is called there: columns = { here = "there" }',
         )
