@@ -173,7 +173,7 @@ def test_conflicts_are_found_and_decided_under_the_names_of_the_server(
     if held:
         (letter,) = letters(field.server)
         with databases.connect(field.server.url) as server:
-            assert apply.decide(server, letter, for_source=True)
+            assert apply.decide(server, letter, field.configs["two"].policies, for_source=True)
         assert field.people()["a"][1] == "two"
         assert field.conflicts() == [(f"{field.schema}person", "insert_exists", "source")]
 
