@@ -13,7 +13,7 @@ from cdc_sync.apply.parts import apply_in_parts, decide, retry, revive
 from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, writing
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Database
-from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch, SchemaMismatch
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, RejectedBatch
 
 __all__ = [
     "Applied",
@@ -33,8 +33,8 @@ __all__ = [
 def apply_next(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     """Apply the origin's next stored batch; None where everything is applied.
 
-    Raises SchemaMismatch where the target lacks a table or a column, and DatabaseError for what may pass: then nothing
-    of the batch is applied. Anything else is put aside row by row, and told by ``Applied``.
+    Raises ConfigError where the target lacks a table or a column, or its role a right, and DatabaseError for what may
+    pass: then nothing of the batch is applied. Anything else is put aside row by row, and told by ``Applied``.
     """
     return persistently(lambda: _apply_next(database, origin, epoch, policies), database)
 
@@ -47,7 +47,7 @@ def drain(database: Database, policies: Policies) -> int:
 def _apply_next(database: Database, origin: str, epoch: str, policies: Policies) -> Applied | None:
     try:
         return apply_whole(database, origin, epoch, policies)
-    except (SchemaMismatch, RejectedBatch):
+    except (ConfigError, RejectedBatch):
         raise
     except DatabaseError as error:
         if error.temporary:

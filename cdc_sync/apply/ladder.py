@@ -19,7 +19,7 @@ from cdc_sync.core.letters import Reason, State
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, units
 from cdc_sync.databases.base import constant
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RefusedRow
+from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Deferred, RefusedRow
 
 TOGETHER = 16
 """Units at most that are tried without each one in turn, because they may only be applied together."""
@@ -233,6 +233,8 @@ class Ladder:
                 if error.temporary:
                     raise
                 return error
+            except ConfigError:
+                raise  # a right that is missing, a server that takes no writes: no fault of a row's
             except CdcSyncError as error:
                 return error
             else:

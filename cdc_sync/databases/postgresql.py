@@ -58,8 +58,8 @@ _KINDS = {
 EVENTS = ("insert", "update", "delete", "key", "truncate")
 """The triggers of a captured table; a table with partitions or children has none for keys."""
 
-_TEMPORARY = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes after which the same statement may succeed: connection, rollback, resources, locks, shutdown."""
+_TEMPORARY = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes after which the same statement may succeed: connection, rollback, resources, locks, stop, disk."""
 
 _SPEAKING = ("22", "23", "P0")
 """SQLSTATE classes whose messages may quote a row's values: only their condition's name is passed on."""

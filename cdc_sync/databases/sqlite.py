@@ -37,6 +37,15 @@ TIDY = 2_000
 EVENTS = ("insert", "update", "delete", "replace", "displace")
 """The triggers of a captured table."""
 
+_TEMPORARY = {
+    **dict.fromkeys(("SQLITE_BUSY", "SQLITE_LOCKED"), "another program keeps the file locked; end it or try again"),
+    "SQLITE_FULL": "make room on the disk",
+    "SQLITE_IOERR": "look after the disk, or the network that it is reached by",
+    "SQLITE_NOMEM": "have other programs leave more memory",
+    "SQLITE_INTERRUPT": "try again",
+}
+"""Beginnings of the codes after which the same statement may succeed, and what to do until then."""
+
 _BEGIN = {Mode.READ: "begin", Mode.SNAPSHOT: "begin", Mode.WRITE: "begin immediate"}
 
 
@@ -104,9 +113,8 @@ class SQLite(Database):
             return ConfigError(message, hint="make the file and its folder writable for this user")
         if code in ("SQLITE_NOTADB", "SQLITE_CANTOPEN"):
             return ConfigError(message, hint="check the path in the URL; it must name a SQLite database")
-        temporary = code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-        hint = "another program keeps the file locked; end it or try again" if temporary else ""
-        return DatabaseError(message, code=code, temporary=temporary, hint=hint)
+        hint = next((hint for start, hint in _TEMPORARY.items() if code.startswith(start)), None)
+        return DatabaseError(message, code=code, temporary=hint is not None, hint=hint or "")
 
     @contextmanager
     def _raw(self) -> Iterator[None]:
