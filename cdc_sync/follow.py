@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cdc_sync.capture import Capture, Installed, install, is_current, wanted
 from cdc_sync.config import Config
 from cdc_sync.databases import Database, Mode, Session, known
+from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.reading import Source
 from cdc_sync.errors import CdcSyncError, ConfigError
 from cdc_sync.registry import Registered, check_name, gaps, is_installed, registered
@@ -24,16 +25,24 @@ def source(session: Session) -> Source:
 
     Raises Drifted where a table, its triggers or its partitions have changed since, or a gap in its capture is open.
     """
+    rows, open_gaps = session.run("captured"), session.run("gaps")
+    names = sorted(row[0] for row in rows)
+    return recalled(session, "source", names, lambda: _source(session), tuple(rows), tuple(open_gaps))
+
+
+def _source(session: Session) -> Source:
     entries = registered(session)
     now = wanted(session, [entry.settings for entry in entries.values() if entry.settings])
     _check_drift(session, now.captures, entries)
     tracked = {capture.name: capture.tracked for capture in now.captures}
-    marks = {
-        "reread": frozenset(name for name, entry in entries.items() if entry.reread),
-        "paused": frozenset(name for name, entry in entries.items() if entry.paused),
-    }
-    tables = {name: session.database.table(table) for name, table in now.described.items()}
-    return Source(database=session.database, shapes=now.shapes, tables=tables, tracked=tracked, **marks)
+    return Source(
+        database=session.database,
+        shapes=now.shapes,
+        tables={name: session.database.table(table) for name, table in now.described.items()},
+        tracked=tracked,
+        reread=frozenset(name for name, entry in entries.items() if entry.reread),
+        paused=frozenset(name for name, entry in entries.items() if entry.paused),
+    )
 
 
 def _check_drift(session: Session, captures: Sequence[Capture], entries: dict[str, Registered]) -> None:

@@ -166,7 +166,8 @@ class Stream:
                 verdict, header = receive.admit(session, sealed)
                 if verdict is not Verdict.STORE:
                     raise _GivenUp("the batch does not follow the last one stored")
-                receive.enter(session, header, sealed)
-                apply.finish(session, header, batch.stage.bench.records)
+                with self._database.grouped(session):
+                    receive.enter(session, header, sealed)
+                    apply.finish(session, header, batch.stage.bench.records)
         finally:
             self._over.set()

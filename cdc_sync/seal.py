@@ -1,6 +1,7 @@
 """The second room: sealing moves changes out of the change tables into a numbered, chained, signed batch."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Protocol
@@ -15,6 +16,12 @@ from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
 from cdc_sync.databases.reading import LEFT, MAYBE, NOTES, Reader, Source, pointed_at
+
+MANY = 1_000
+"""Changes of a batch after which the change tables are tidied at once."""
+
+TIDY = 5.0
+"""Seconds after which they are tidied in any case."""
 
 SPOOL = 16 * 1024 * 1024
 """Bytes of packed parts kept in memory before they go to a temporary file."""
@@ -59,23 +66,36 @@ class Content:
 
 
 def seal(
-    database: Database, key: Ed25519PrivateKey, sealed_at: str, listen: Listen = _nobody
+    database: Database,
+    key: Ed25519PrivateKey,
+    sealed_at: str,
+    listen: Listen = _nobody,
+    look: Callable[[Session], Source] = follow.source,
 ) -> tuple[Header, Sealed] | None:
     """Seal everything that waits into the outbox's next batch; None where nothing waits.
 
-    ``sealed_at`` is the time in ISO 8601, for people to read. Raises DatabaseError where the database refuses.
+    ``sealed_at`` is the time in ISO 8601, for people to read; ``look`` says how the tables are. Raises DatabaseError
+    where the database refuses.
     """
     with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
         with database.snapshot() as snapshot:
-            source = follow.source(snapshot)
+            source = look(snapshot)
             content = _read(snapshot, source, spool, listen)
             sealed = _seal(snapshot, content, source, key, sealed_at) if content.parts else None
         if sealed is None and content.read:
             with database.begin(Mode.WRITE) as session:
                 _clear(session, content, source)
-    tidied = [source.tracked[name] for name in content.read]
-    database.tidy_changes({tracked.change: known.holes(database, tracked) for tracked in tidied})
+    for tracked in (source.tracked[name] for name in content.read):
+        database.untidy[tracked.change] = known.holes(database, tracked)
+    _tidy(database, sealed[0].rows if sealed else 0)
     return sealed
+
+
+def _tidy(database: Database, rows: int) -> None:
+    """Tidy where a seal has left something; while small batches follow each other, not after each one of them."""
+    if database.untidy and (not 0 < rows < MANY or time.monotonic() > database.tidied + TIDY):
+        database.tidy_changes(database.untidy)
+        database.untidy, database.tidied = {}, time.monotonic()
 
 
 def _seal(
@@ -84,12 +104,13 @@ def _seal(
     database = snapshot.database
     last, digest = (snapshot.run("outbox_last") or [(0, b"")])[0]
     header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
+    sealed = chain.seal(header, key)
     database.store_parts(snapshot, header.number, content.data())
     with database.sealing(snapshot) as session:
-        sealed = chain.seal(header, key)
-        _store(session, header, sealed)
         own.note_sealed(session, [source.tracked[name] for name in content.read])
-        _clear(session, content, source)
+        with database.grouped(session):
+            _store(session, header, sealed)
+            _clear(session, content, source)
     return header, sealed
 
 
@@ -98,7 +119,7 @@ def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapp
     names = sorted(source.tracked)
     upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
     reader = Reader(source, upto)
-    noted = {name: dict(session.query(reader.noted(name))) for name in names}
+    noted = reader.noted(session)
     reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
     for i, name in enumerate(name for name in names if MAYBE in noted[name]):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
@@ -156,12 +177,15 @@ def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str
     """
     if not noted:
         return False
-    tracked = source.tracked[name]
-    return (
-        name in source.reread
-        or len(noted) > 1
-        or bool(session.run("reacting", schema=tracked.table.schema, name=tracked.table.name))
-    )
+    return name in source.reread or len(noted) > 1 or _reacts(session, source, name)
+
+
+def _reacts(session: Session, source: Source, name: str) -> bool:
+    """Whether anything of the application's writes when the table is written."""
+    if name not in source.reacting:
+        table = source.tracked[name].table
+        source.reacting[name] = bool(session.run("reacting", schema=table.schema, name=table.name))
+    return source.reacting[name]
 
 
 def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:

@@ -3,9 +3,10 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +18,7 @@ from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape, Shapes, Table
 from cdc_sync.core.wire import Header, Sealed, Section, decode_header, fingerprint
 from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.databases.reading import Source
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
 from cdc_sync.inbox import DatabaseInbox
@@ -25,8 +27,21 @@ from cdc_sync.transports.direct import Direct
 
 log = logging.getLogger("cdc_sync")
 
-POLL = 0.5
-"""Seconds between two looks at a quiet node."""
+POLL = 1.0
+"""Seconds between two rounds of a quiet node, which see what no change tells of: tables that were altered, letters."""
+
+SHORTEST, LONGEST = 0.001, 0.1
+"""Seconds between two looks for changes: soon after the last one, and once nothing has come for a while.
+
+Nothing tells a replicator of a commit without a cost to who commits: ``notify`` has all commits of a server wait for
+each other. A look costs half a millisecond.
+"""
+
+SLOWER = 1.3
+"""How much later each look comes than the one before, until something has come."""
+
+OPEN = 10.0
+"""Seconds of quiet after which roads are left."""
 
 LONGEST_WAIT = 60.0
 """Seconds to wait at most before an unreachable destination is tried again."""
@@ -60,6 +75,14 @@ class Replicator:
         self.roads: dict[str, Transport] = {}
         self.checked: set[str] = set()
         self.delivered: set[str] = set()
+        self.seen: Source | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Read again what only this process changes, and whatever may be released, at the next round."""
+        self._last: Position | None = None
+        self._kept: dict[str, Position] | None = None
+        self._released = False
 
     @contextmanager
     def running(self) -> Iterator["Replicator"]:
@@ -111,6 +134,13 @@ class Replicator:
     def round(self) -> list[Delivered]:
         """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
         try:
+            return self._round()
+        except BaseException:
+            self._forget()
+            raise
+
+    def _round(self) -> list[Delivered]:
+        try:
             delivered = self._seal()
         except Drifted:
             self._learn()
@@ -121,19 +151,31 @@ class Replicator:
             if destination.name in self.delivered and receipts.get(destination.name) == sealed:
                 continue
             try:
-                receipt = self._deliver(destination)
-                waiting = self._road(destination).waiting(self.config.node.name, self.epoch)
-                delivered.append(Delivered(destination=destination.name, receipt=receipt, waiting=waiting))
+                delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
                 self.delivered.add(destination.name)
             except CdcSyncError as error:
                 self._leave(destination)
                 errors.append(error)
-        if not delivered:
-            self._leave(*self.config.destinations)
-        self._release()
+        if not self._released:
+            self._release()
         if errors:
             raise errors[0]
         return delivered
+
+    def with_waiting(self, delivered: Delivered) -> Delivered:
+        """The same, with what was put aside there."""
+        destination = next(d for d in self.config.destinations if d.name == delivered.destination)
+        return replace(delivered, waiting=self._road(destination).waiting(self.config.node.name, self.epoch))
+
+    def waits(self) -> bool:
+        """Whether a change was captured that is not sealed. Costs little; a database that fails says so in a round."""
+        with suppress(CdcSyncError, OSError):
+            return self.seen is not None and bool(self.seen.tracked) and self.source.glance(self.seen.waiting)
+        return False
+
+    def rest(self) -> None:
+        """Leave the roads: nothing has come for a while."""
+        self._leave(*self.config.destinations)
 
     def _seal(self) -> list[Delivered]:
         """Seal what waits; the destinations that are up to date hear it already while it is read."""
@@ -146,11 +188,16 @@ class Replicator:
                     listening[name] = streams.enter_context(stream)
                 return list(listening.values())
 
-            sealed = seal.seal(self.source, self.key, _now(), listen)
+            sealed = seal.seal(self.source, self.key, _now(), listen, self._see)
             if sealed is None:
                 return []
+            self._last = self._at(sealed[0].number, sealed[0].number, sealed[1].digest)
             log.info("sealed batch %d: %d changes", sealed[0].number, sealed[0].rows)
             return [item for name, stream in listening.items() for item in self._finish(name, stream, *sealed)]
+
+    def _see(self, session: Session) -> Source:
+        self.seen = follow.source(session)
+        return self.seen
 
     def _streams(
         self, sealed: Position, receipts: Mapping[str, Position], shapes: Sequence[Shape], sections: Sequence[Section]
@@ -174,11 +221,10 @@ class Replicator:
         if not stream.finish(sealed):
             self.progress.waiting(-header.rows)
         else:
-            receipt = self._keep(name, self._at(header.number, header.number, sealed.digest))
+            receipt = self._note(name, self._at(header.number, header.number, sealed.digest))
             self.progress.applied(header.rows)
             self.delivered.add(name)
-            waiting = self.roads[name].waiting(self.config.node.name, self.epoch)
-            yield Delivered(destination=name, receipt=receipt, waiting=waiting)
+            yield Delivered(destination=name, receipt=receipt)
 
     def _at(self, stored: int = 0, applied: int = 0, digest: bytes = b"") -> Position:
         """A position of this node's own chain."""
@@ -188,9 +234,11 @@ class Replicator:
 
     def _sealed(self) -> Position:
         """Where a destination is that has applied everything sealed here."""
-        with self.source.begin(Mode.READ) as session:
-            rows = session.run("outbox_last")
-        return self._at(rows[0][0], *rows[0]) if rows else self._at()
+        if self._last is None:
+            with self.source.begin(Mode.READ) as session:
+                rows = session.run("outbox_last")
+            self._last = self._at(rows[0][0], *rows[0]) if rows else self._at()
+        return self._last
 
     def check(self) -> None:
         """Look at every destination before anything is sealed.
@@ -297,33 +345,42 @@ class Replicator:
 
     def _keep(self, name: str, receipt: Position) -> Position:
         """Remember a receipt. Raises RejectedBatch, and remembers nothing, where it speaks of another chain."""
+        if self._receipts().get(name) == receipt:
+            return receipt
         with self.source.begin(Mode.READ) as session:
-            if self._remembered(session).get(name) == receipt:
-                return receipt
             rows = session.run("outbox_from", number=receipt.stored)
         held = (decode_header(bytes(rows[0][0])), bytes(rows[0][1])) if rows else None
         chain.recognise(name, receipt, held)
+        return self._note(name, receipt)
+
+    def _note(self, name: str, receipt: Position) -> Position:
+        """Remember a receipt of this chain, and let go of what it was the last to wait for."""
         place = {"stored": receipt.stored, "applied": receipt.applied, "digest": receipt.digest}
-        with self.source.begin(Mode.WRITE) as session:
+        receipts = {**self._receipts(), name: receipt}
+        with self.source.begin(Mode.WRITE) as session, self.source.grouped(session):
             session.run("destination_set", name=name, **place)
+            self._let_go(session, receipts)
+        self._kept = receipts
         return receipt
 
     def _receipts(self) -> dict[str, Position]:
-        with self.source.begin(Mode.READ) as session:
-            return self._remembered(session)
-
-    def _remembered(self, session: Session) -> dict[str, Position]:
-        return {name: self._at(*receipt) for name, *receipt in session.run("destinations")}
+        if self._kept is None:
+            with self.source.begin(Mode.READ) as session:
+                self._kept = {name: self._at(*receipt) for name, *receipt in session.run("destinations")}
+        return self._kept
 
     def _release(self) -> None:
-        """Let go of batches that every destination has applied; not of a single one before (DESIGN.md, decision 16)."""
-        receipts = self._receipts()
-        applied = [receipts[d.name].applied if d.name in receipts else 0 for d in self.config.destinations]
-        if not min(applied):
-            return
+        """Let go of what was kept for a destination that is not in the file any more."""
         with self.source.begin(Mode.WRITE) as session:
-            session.run("outbox_part_release", number=min(applied))
-            session.run("outbox_release", number=min(applied))
+            self._let_go(session, self._receipts())
+        self._released = True
+
+    def _let_go(self, session: Session, receipts: Mapping[str, Position]) -> None:
+        """Let go of batches that every destination has applied; not of a single one before (DESIGN.md, decision 16)."""
+        applied = min(receipts[d.name].applied if d.name in receipts else 0 for d in self.config.destinations)
+        if applied:
+            session.run("outbox_part_release", number=applied)
+            session.run("outbox_release", number=applied)
 
 
 def seal_waiting(database: Database, config: Config) -> None:
@@ -340,20 +397,33 @@ def drain(config: Config, progress: Progress) -> list[Delivered]:
     """Send and apply everything that waits, then end."""
     with Replicator(config, progress).running() as replicator:
         replicator.check()
-        return replicator.round()
+        return [replicator.with_waiting(delivered) for delivered in replicator.round()]
 
 
 def run(config: Config, progress: Progress, stop: threading.Event, report: Callable[[CdcSyncError], None]) -> None:
     """Go on until ``stop`` is set. Backs off from what fails, and ends on what cannot mend itself."""
     with Replicator(config, progress).running() as replicator:
-        wait = POLL
+        wait, active = POLL, time.monotonic()
         while not stop.is_set():
             try:
-                replicator.round()
+                if replicator.round():
+                    active = time.monotonic()
                 wait = POLL
             except CdcSyncError as error:
                 if isinstance(error, ConfigError) and not isinstance(error, Unreachable):
                     raise
                 report(error)
                 wait = min(wait * 2, LONGEST_WAIT)
-            stop.wait(wait)
+                stop.wait(wait)
+                continue
+            if time.monotonic() > active + OPEN:
+                replicator.rest()
+            _watch(replicator, stop, quiet=time.monotonic() - active)
+
+
+def _watch(replicator: Replicator, stop: threading.Event, quiet: float) -> None:
+    """Look for changes until there are some or a round is due: often while they keep coming, then ever more seldom."""
+    due = time.monotonic() + POLL
+    pause = min(max(SHORTEST, quiet * (SLOWER - 1)), LONGEST)
+    while not stop.wait(pause) and time.monotonic() < due and not replicator.waits():
+        pause = min(pause * SLOWER, LONGEST)

@@ -4,7 +4,7 @@ A database's own module says the rest. Rooms talk to ``Database`` and ``Session`
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from cdc_sync.core.change import Column, Kind, Shape, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.plan import SyncedTable
 from cdc_sync.core.wire import Encoding, PartRows
-from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import rendered, sqlfiles
+from cdc_sync.databases.thrifty import Thrifty
 from cdc_sync.errors import CdcSyncError, DatabaseError, Unreachable
 
 PATIENCE = 30.0
@@ -145,8 +146,9 @@ class Session:
         with self.connection.begin_nested():
             yield
 
-    def query(self, statement: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Run a generated query."""
+    def query(
+        self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
         with self.database.translated():
             return [tuple(row) for row in self._plain(self.database.compile(statement))]
 
@@ -165,7 +167,7 @@ class Session:
         return self.connection.connection.driver_connection
 
 
-class Database(ABC):
+class Database(Thrifty):
     """A database that takes part. Instances are context managers; leaving one closes every connection."""
 
     kind: ClassVar[str]
@@ -177,6 +179,7 @@ class Database(ABC):
     def __init__(self, url: sa.URL, engine: sa.Engine) -> None:
         self.url = url
         self.engine = engine
+        super().__init__()
 
     def __enter__(self) -> Self:
         return self
@@ -277,7 +280,7 @@ class Database(ABC):
 
     def compile(self, statement: sa.ClauseElement) -> str:
         """A generated statement as text; constants stand in it literally (they are ours, never a row's)."""
-        return str(statement.compile(dialect=self.rendering, compile_kwargs={"literal_binds": True}))
+        return rendered.text(statement, self.rendering)
 
     @property
     @abstractmethod
@@ -304,7 +307,7 @@ class Database(ABC):
     def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         """The tables of these names that exist, as the database describes them."""
 
-    def check_bystanders(self, session: Session) -> None:  # noqa: B027
+    def check_bystanders(self, session: Session) -> None:
         """Raise ConfigError where tables of ours would break something else that the database does."""
 
     def install_script(self, session: Session) -> str:  # noqa: ARG002
@@ -359,10 +362,10 @@ class Database(ABC):
     def retype(self, column: str, declared: str) -> str:
         """A column of a former change table, as a value of the type that the table's column has now."""
 
-    def follow_branches(self, session: Session, change: str) -> None:  # noqa: B027
+    def follow_branches(self, session: Session, change: str) -> None:
         """Before a table is captured anew: capture what came and went with its partitions, where there are such."""
 
-    def advance_known(self, session: Session, change: str, holes: Mapping[str, str], upto: int) -> None:  # noqa: B027
+    def advance_known(self, session: Session, change: str, holes: Mapping[str, str], upto: int) -> None:
         """Take changes up to this seq into the table of known rows, where it is kept beside capture."""
 
     def health(self, session: Session, **limits: object) -> list[tuple[Any, ...]]:

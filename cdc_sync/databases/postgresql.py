@@ -5,7 +5,7 @@ import selectors
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,27 +19,16 @@ from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import postgresql_capture as holes
+from cdc_sync.databases import postgresql_pool as pool
 from cdc_sync.databases import postgresql_staging as staging_rows
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
+from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.refusals import check
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, RefusedRow
 
 CHUNK = 2 * 1024 * 1024
 _LENGTH = re.compile(r"\((\d+)\)")
-
-# Text forms that every server reads back to the same value, whatever the role or database has set
-# (notes: hostile DateStyle, IntervalStyle, TimeZone, extra_float_digits and bytea_output each broke a peer).
-_SETTINGS = {
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "lc_monetary": "C",
-    "row_security": "off",  # rows that a policy hides are an error, not missing
-    "client_encoding": "UTF8",
-}
 
 _KINDS = {
     "bool": Kind.BOOLEAN,
@@ -58,6 +47,9 @@ _KINDS = {
 EVENTS = ("insert", "update", "delete", "key", "truncate")
 """The triggers of a captured table; a table with partitions or children has none for keys."""
 
+_GONE = "42P01"
+"""There is no such table."""
+
 _TEMPORARY = ("08", "40", "53", "55", "57", "58")
 """SQLSTATE classes after which the same statement may succeed: connection, rollback, resources, locks, stop, disk."""
 
@@ -67,23 +59,7 @@ _SPEAKING = ("22", "23", "P0")
 
 def open_url(url: sa.URL, _folder: Path) -> Database:
     """The database behind the URL; ``options`` in it are kept."""
-    given = url.query.get("options", "")
-    options = " ".join([str(given), *(f"-c {name}={value}" for name, value in _SETTINGS.items())]).strip()
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
-        connect_args={"options": options, "application_name": "cdc-sync", "connect_timeout": 10},
-        pool_pre_ping=True,
-    )
-    sa.event.listen(engine, "connect", _make_durable)
-    return PostgreSQL(url, engine)
-
-
-def _make_durable(connection: psycopg.Connection[Any], _record: object) -> None:
-    """What a receipt says must outlast a power cut, whatever the application has settled for."""
-    connection.execute(
-        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
-    )
-    connection.commit()
+    return PostgreSQL(url, pool.engine(url))
 
 
 class PostgreSQL(Database):
@@ -95,6 +71,7 @@ class PostgreSQL(Database):
     contended = ("40001", "40P01", "55P03")
     in_use = ("55P03",)
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
+    _read_last: Sequence[str] = ()
 
     @property
     def rendering(self) -> sa.Dialect:
@@ -144,7 +121,13 @@ class PostgreSQL(Database):
     def reason(self, error: DBAPIError) -> str:
         return "the server does not answer or refuses the login" if error.orig is None else _first_line(error.orig)
 
+    def mark(self, session: Session, names: Sequence[str]) -> str:
+        return str(session.run("mark", names=list(names))[0][0])
+
     def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
+        return recalled(session, "describe", names, lambda: self._described(session, names))
+
+    def _described(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         asked = {"names": list(names)}
         columns = _grouped(session.run("columns", **asked))
         uniques = _grouped(session.run("uniques", **asked))
@@ -289,12 +272,35 @@ class PostgreSQL(Database):
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        with self.begin(Mode.READ) as session:
-            tables = [name for (name,) in session.run("capture/relations")]
-        with self.begin(Mode.SNAPSHOT) as session:
-            if tables:
-                session.run("capture/hold", {"tables": ", ".join(tables)})
-            yield session
+        with ExitStack() as stack:
+            held = None
+            while held is None:
+                stack.close()
+                held = self._held(stack.enter_context(self.begin(Mode.SNAPSHOT)))
+            yield held
+
+    def _held(self, session: Session) -> Session | None:
+        """Hold what was read the last time, before the snapshot is taken; None where it would be something else now."""
+        before = self._read_last
+        try:
+            if before:
+                session.run("capture/hold", {"tables": ", ".join(before)})
+        except DatabaseError as error:
+            if error.code != _GONE:
+                raise
+            self._read_last = ()
+            return None
+        self._read_last = [name for (name,) in session.run("capture/relations")]
+        return session if self._read_last == before or not self._read_last else None
+
+    @contextmanager
+    def grouped(self, session: Session) -> Iterator[None]:
+        with self._raw(), session.driver.pipeline():
+            yield
+
+    def glance(self, query: sa.Select[*tuple[Any, ...]]) -> bool:
+        with self._connected() as connection:
+            return bool(Session(self, connection.execution_options(isolation_level="AUTOCOMMIT")).query(query))
 
     @contextmanager
     def sealing(self, snapshot: Session) -> Iterator[Session]:

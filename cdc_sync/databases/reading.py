@@ -1,7 +1,8 @@
 """What a seal reads, as statements that every database understands: changes joined with their parents' natural keys."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,14 +24,18 @@ LEFT = "X"
 STANDS, DIFFERS = NOTES = ("S", "T")
 """The operations of notes that a row is to be sent as it stands: a server may lack it, or is known to have it."""
 
+_FURTHEST = 2**63 - 1
+"""Behind every change."""
+
 _OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """The node's synced tables: their shapes, their tables, and how those are captured that are.
 
     ``reread`` are tables whose waiting changes do not hold all of their columns; ``paused`` ones capture nothing now.
+    ``reacting`` says of tables whether something of the application's writes when they are written, once it was asked.
     """
 
     database: Database
@@ -39,6 +44,7 @@ class Source:
     tracked: Mapping[str, Tracked]
     reread: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
+    reacting: dict[str, bool] = field(default_factory=dict)
 
     def change(self, name: str) -> sa.TableClause:
         return self.database.change_table(
@@ -51,6 +57,16 @@ class Source:
     def old(self, name: str) -> dict[str, str]:
         """Watched column to the change table's column that keeps its value from before a key change."""
         return dict(zip(self.watched(name), self.tracked[name].old, strict=True))
+
+    @cached_property
+    def waiting(self) -> sa.Select[*tuple[Any, ...]]:
+        """One row if any change is captured that is not sealed."""
+        found = []
+        for name, tracked in self.tracked.items():
+            change = self.change(name)
+            unsealed = self.database.unsealed(change, tracked.change, _FURTHEST)
+            found.append(sa.select(constant(1)).select_from(change).where(unsealed).exists())
+        return sa.select(constant(1)).where(sa.or_(*found))
 
     def passes(self, name: str, column: Callable[[str], str]) -> sa.ColumnElement[bool] | None:
         """The table's row filter, if it has one; ``column`` gives the quoted text that stands for a column."""
@@ -84,10 +100,18 @@ class Reader:
         self.usurped: set[tuple[str, tuple[str, ...]]] = set()
         self.noting: set[str] = set()
 
-    def noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
-        """How many changes of each operation wait, whether or not they travel; those of ``MAYBE`` among them."""
+    def noted(self, session: Session) -> dict[str, dict[str, int]]:
+        """How many changes of each operation wait, by table, whether or not they travel; ``MAYBE`` among them."""
+        noted: dict[str, dict[str, int]] = {name: {} for name in self.upto}
+        if noted:
+            for name, op, count in session.query(sa.union_all(*map(self._noted, sorted(noted)))):
+                noted[name][op] = count
+        return noted
+
+    def _noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         change = self.source.change(name)
-        return _counted(sa.select(self._raw_op(name, change).label("op")).where(self._taken(name, change)))
+        ops = sa.select(self._raw_op(name, change).label("op")).where(self._taken(name, change)).subquery()
+        return sa.select(constant(name), ops.c.op, sa.func.count()).group_by(ops.c.op)
 
     def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """How many changes of each operation the seal takes."""

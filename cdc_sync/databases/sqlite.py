@@ -5,7 +5,7 @@ import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ from cdc_sync.databases import sqlfiles
 from cdc_sync.databases import sqlite_staging as staging_rows
 from cdc_sync.databases import sqlite_tables as tables
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
+from cdc_sync.databases.memory import recalled
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Unreachable
 
 CHUNK = 2 * 1024 * 1024
@@ -68,7 +69,7 @@ def open_url(url: sa.URL, folder: Path) -> Database:
         connection.exec_driver_sql("pragma foreign_keys = on")
         connection.exec_driver_sql(connection.get_execution_options()["begin"])
 
-    return SQLite(url, engine)
+    return SQLite(url, engine, path, connect)
 
 
 class SQLite(Database):
@@ -78,6 +79,12 @@ class SQLite(Database):
     keeps_known = True
     contended = ("SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED")
     _rendering: ClassVar[sa.Dialect] = SQLiteDialect_pysqlite(paramstyle="named")
+
+    def __init__(self, url: sa.URL, engine: sa.Engine, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(url, engine)
+        self.path = path
+        self._connect = connect
+        self._glancing: tuple[tuple[int, int], sqlite3.Connection] | None = None
 
     @property
     def rendering(self) -> sa.Dialect:
@@ -138,7 +145,31 @@ class SQLite(Database):
 
     connection_hint = "check the path in the URL and the rights on the file"
 
+    def glance(self, query: sa.Select[*tuple[Any, ...]]) -> bool:
+        """Over a connection that stays open, which reads the schema once, for as long as it is this file."""
+        stat = self.path.stat()
+        if self._glancing is None or self._glancing[0] != (stat.st_dev, stat.st_ino):
+            self._stop_glancing()
+            self._glancing = (stat.st_dev, stat.st_ino), self._connect()
+        with self._raw():
+            return bool(self._glancing[1].execute(self.compile(query)).fetchall())
+
+    def _stop_glancing(self) -> None:
+        if self._glancing is not None:
+            self._glancing[1].close()
+            self._glancing = None
+
+    def close(self) -> None:
+        self._stop_glancing()
+        super().close()
+
+    def mark(self, session: Session, names: Sequence[str]) -> str:
+        return str(session.run("mark", names=json.dumps(list(names)))[0][0])
+
     def describe(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
+        return recalled(session, "describe", names, lambda: self._described(session, names))
+
+    def _described(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         described = {name: self._table(session, name) for name in names}
         return {name: table for name, table in described.items() if table is not None}
 
@@ -263,10 +294,10 @@ class SQLite(Database):
     def store_parts(self, snapshot: Session, number: int, parts: Iterable[bytes]) -> None:
         """One short write transaction a part. Ends the snapshot first: without WAL, a reader keeps writers waiting."""
         snapshot.driver.commit()
-        with self.begin(Mode.WRITE) as session:
-            session.run("outbox_tidy", number=number - 1)
         for i, data in enumerate(parts):
             with self.begin(Mode.WRITE) as session:
+                if i == 0:
+                    session.run("outbox_tidy", number=number - 1)
                 session.run("outbox_part_add", number=number, part=i, data=data)
 
     @contextmanager
