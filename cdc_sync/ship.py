@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import databases, follow, identity, registry, seal
+from cdc_sync import apply, databases, follow, identity, registry, seal
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import chain, plan
 from cdc_sync.core.chain import Position
@@ -93,9 +93,20 @@ class Replicator:
             with identity.exclusive(self.config.key_path), self.source.exclusive():
                 try:
                     self._learn()
+                    self._apply_received()
                     yield self
                 finally:
                     self._leave(*self.config.destinations)
+
+    def _apply_received(self) -> None:
+        """Apply what other nodes stored here, and whoever stored it could not apply. It keeps nothing of ours back."""
+        try:
+            count = apply.drain(self.source, self.config.policies)
+        except CdcSyncError as error:
+            log.warning("batches of other nodes wait here: %s", error)
+        else:
+            if count:
+                log.info("applied %d batches that other nodes had stored here", count)
 
     def _check_source(self) -> None:
         with self.source.begin(Mode.READ) as session:
@@ -174,7 +185,8 @@ class Replicator:
         return False
 
     def rest(self) -> None:
-        """Leave the roads: nothing has come for a while."""
+        """Leave the roads, and see to what others left here: nothing has come for a while."""
+        self._apply_received()
         self._leave(*self.config.destinations)
 
     def _seal(self) -> list[Delivered]:

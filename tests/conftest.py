@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Outside of the deep profile, each journey is made between two of the four pairs: alike ones, or unlike ones.
 
-    Which ones is decided by the test's name, so that a run always makes the same journeys, and all pairs are among them.
+    Which ones is decided by the test's name: a run always makes the same journeys, and all pairs are among them.
     """
     if settings.get_current_profile_name() == "deep":
         return

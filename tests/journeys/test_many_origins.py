@@ -74,3 +74,21 @@ def test_batches_of_many_origins_that_are_stored_are_applied_side_by_side(
     assert server.rows("select count(*) from site") == [(5,)]
     assert server.rows("select count(*) from subject") == [(8 * (CHANGES - 5),)]
     assert letters(server) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_node_in_the_middle_applies_what_was_stored_there_and_not_applied(
+    make_side: Make, tmp_path: Path, kind: str
+) -> None:
+    middle, centre, laptop = make_side(kind, "middle"), make_side("sqlite", "centre"), make_side("sqlite", "laptop")
+    for side in (middle, centre, laptop):
+        side.script(SCHEMA)
+    config = write_config(tmp_path, "middle", middle, centre, KEYS)
+    install(config)
+    sends = write_config(tmp_path, "laptop", laptop, centre, KEYS)
+    install(sends)
+    fill(laptop, "laptop")
+    with databases.connect(middle.url) as database:
+        batch_of(sends, laptop, database)
+    replicate(config)
+    assert middle.rows("select count(*) from subject") == [(CHANGES - 5,)]
