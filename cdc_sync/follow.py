@@ -6,7 +6,7 @@ from cdc_sync.capture import Capture, Installed, install, is_current, wanted
 from cdc_sync.config import Config
 from cdc_sync.databases import Database, Mode, Session, known
 from cdc_sync.databases.memory import recalled
-from cdc_sync.databases.reading import Source
+from cdc_sync.databases.source import Source
 from cdc_sync.errors import CdcSyncError, ConfigError
 from cdc_sync.registry import Registered, check_name, gaps, is_installed, registered
 

@@ -18,7 +18,7 @@ from cdc_sync.config import Config
 from cdc_sync.core.keys import parents_first
 from cdc_sync.databases import Database, Mode, Session, notes, pages, sqlfiles
 from cdc_sync.databases.base import constant
-from cdc_sync.databases.reading import Source
+from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError
 from cdc_sync.follow import Drifted
 from cdc_sync.ship import Progress

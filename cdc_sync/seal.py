@@ -15,7 +15,8 @@ from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
-from cdc_sync.databases.reading import LEFT, MAYBE, NOTES, Reader, Source, pointed_at
+from cdc_sync.databases.reading import LEFT, MAYBE, NOTES, Reader, pointed_at
+from cdc_sync.databases.source import Source
 
 MANY = 1_000
 """Changes of a batch after which the change tables are tidied at once."""

@@ -18,7 +18,7 @@ from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape, Shapes, Table
 from cdc_sync.core.wire import Header, Sealed, Section, decode_header, fingerprint
 from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.databases.reading import Source
+from cdc_sync.databases.source import Source
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
 from cdc_sync.inbox import DatabaseInbox

@@ -27,7 +27,8 @@ from cdc_sync.core import digest, plan
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Between, Judge
-from cdc_sync.databases.reading import DIFFERS, STANDS, Reader, Source
+from cdc_sync.databases.reading import DIFFERS, STANDS, Reader
+from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen
 from cdc_sync.ship import Progress

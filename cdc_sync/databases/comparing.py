@@ -18,7 +18,8 @@ from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import pages
 from cdc_sync.databases.base import Database, Session, Target, constant
-from cdc_sync.databases.reading import NOTES, OWN, Source
+from cdc_sync.databases.reading import NOTES
+from cdc_sync.databases.source import OWN, Source
 from cdc_sync.databases.sqlfiles import quote
 from cdc_sync.errors import RefusedRow
 

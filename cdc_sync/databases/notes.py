@@ -7,7 +7,8 @@ the row from its own snapshot, and forgets the note where no row stands or where
 import sqlalchemy as sa
 
 from cdc_sync.databases.base import Session, Tracked, constant
-from cdc_sync.databases.reading import DIFFERS, NOTES, OWN, STANDS, Reader
+from cdc_sync.databases.reading import DIFFERS, NOTES, STANDS, Reader
+from cdc_sync.databases.source import OWN
 from cdc_sync.databases.sqlfiles import columns
 
 

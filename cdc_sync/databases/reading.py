@@ -1,20 +1,17 @@
 """What a seal reads, as statements that every database understands: changes joined with their parents' natural keys."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from cdc_sync.core.change import Reference, Shape, Shapes
 from cdc_sync.core.keys import Plain, steps
-from cdc_sync.databases.base import Database, Session, Tracked, constant
+from cdc_sync.databases.base import Session, constant
+from cdc_sync.databases.source import OWN, Source
 from cdc_sync.databases.sqlfiles import quote
 
 Expression = sa.ColumnElement[Any]
-OWN = ("cdc_sync_seq", "cdc_sync_op", "cdc_sync_captured_at")
-
 MAYBE = "R"
 """The operation of a change that notes a row which a REPLACE may remove."""
 
@@ -24,60 +21,7 @@ LEFT = "X"
 STANDS, DIFFERS = NOTES = ("S", "T")
 """The operations of notes that a row is to be sent as it stands: a server may lack it, or is known to have it."""
 
-_FURTHEST = 2**63 - 1
-"""Behind every change."""
-
 _OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """The node's synced tables: their shapes, their tables, and how those are captured that are.
-
-    ``reread`` are tables whose waiting changes do not hold all of their columns; ``paused`` ones capture nothing now.
-    ``reacting`` says of tables whether something of the application's writes when they are written, once it was asked.
-    """
-
-    database: Database
-    shapes: Shapes
-    tables: Mapping[str, sa.TableClause]
-    tracked: Mapping[str, Tracked]
-    reread: frozenset[str] = frozenset()
-    paused: frozenset[str] = frozenset()
-    reacting: dict[str, bool] = field(default_factory=dict)
-
-    def change(self, name: str) -> sa.TableClause:
-        return self.database.change_table(
-            self.tracked[name].change, (*OWN, *self.shapes[name].names, *self.tracked[name].old)
-        )
-
-    def watched(self, name: str) -> tuple[str, ...]:
-        return self.tracked[name].watched
-
-    def old(self, name: str) -> dict[str, str]:
-        """Watched column to the change table's column that keeps its value from before a key change."""
-        return dict(zip(self.watched(name), self.tracked[name].old, strict=True))
-
-    @cached_property
-    def waiting(self) -> sa.Select[*tuple[Any, ...]]:
-        """One row if any change is captured that is not sealed."""
-        found = []
-        for name, tracked in self.tracked.items():
-            change = self.change(name)
-            unsealed = self.database.unsealed(change, tracked.change, _FURTHEST)
-            found.append(sa.select(constant(1)).select_from(change).where(unsealed).exists())
-        return sa.select(constant(1)).where(sa.or_(*found))
-
-    def passes(self, name: str, column: Callable[[str], str]) -> sa.ColumnElement[bool] | None:
-        """The table's row filter, if it has one; ``column`` gives the quoted text that stands for a column."""
-        where = self.tracked[name].settings.where if name in self.tracked else ""
-        if not where:
-            return None
-        from cdc_sync.core import filters  # sqlglot costs a fifth of a second at every start; few files have a filter
-
-        text = filters.render(where, name, self.database.kind, column)
-        condition: sa.ColumnElement[bool] = sa.literal_column(f"({text})")
-        return sa.func.coalesce(condition, sa.false())
 
 
 class Reader:
@@ -104,7 +48,9 @@ class Reader:
         """How many changes of each operation wait, by table, whether or not they travel; ``MAYBE`` among them."""
         noted: dict[str, dict[str, int]] = {name: {} for name in self.upto}
         if noted:
-            for name, op, count in session.query(sa.union_all(*map(self._noted, sorted(noted)))):
+            given = tuple(sorted(self.upto.items()))
+            query = self.source.kept("noted", given, lambda: sa.union_all(*map(self._noted, sorted(noted))))
+            for name, op, count in session.query(query):
                 noted[name][op] = count
         return noted
 
@@ -120,6 +66,11 @@ class Reader:
 
     def changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         """The table's changes, column by column as ``core.layout`` lays them out."""
+        if self.images or self.origins or self.replaced or name in self.noting:
+            return self._changes(name, keyed=keyed)
+        return self.source.kept(f"changes {name}", (keyed, self.upto[name]), lambda: self._changes(name, keyed=keyed))
+
+    def _changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         shape, change = self.source.shapes[name], self._images(name)
         rows: sa.FromClause = change
         seq, op, captured_at = (change.c[column] for column in OWN)

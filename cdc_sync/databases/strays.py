@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from cdc_sync.core.change import Reference
 from cdc_sync.databases.base import Session, constant
-from cdc_sync.databases.reading import OWN, Reader
+from cdc_sync.databases.reading import Reader
+from cdc_sync.databases.source import OWN
 
 
 def changes(session: Session, reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
