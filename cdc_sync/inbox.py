@@ -142,6 +142,10 @@ class Stream:
                 continue
         raise _GivenUp("the stream was given up")
 
+    def _place(self) -> dict[str, object]:
+        after = self._after
+        return {"origin": after.origin, "epoch": after.epoch, "number": after.stored + 1}
+
     def _work(self, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
         try:
             with self._database.begin(Mode.WRITE) as session:
@@ -155,7 +159,7 @@ class Stream:
                         session,
                         renames.shapes(shapes),
                         sections,
-                        apply.Bench(node=self._after.origin, policies=self._policies),
+                        apply.Bench(node=self._after.origin, policies=self._policies, place=self._place()),
                     )
                     while isinstance(item := self._next(), tuple):
                         batch.load(renames.table(item[0]), item[1])
@@ -168,6 +172,6 @@ class Stream:
                     raise _GivenUp("the batch does not follow the last one stored")
                 with self._database.grouped(session):
                     receive.enter(session, header, sealed)
-                    apply.finish(session, header, batch.stage.bench.records)
+                    apply.finish(session, header)
         finally:
             self._over.set()

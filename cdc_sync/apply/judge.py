@@ -8,7 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cdc_sync.apply import records
 from cdc_sync.apply.merging import Merger
+from cdc_sync.apply.records import Record
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
 from cdc_sync.databases import Session, images
 from cdc_sync.databases.base import constant
@@ -20,19 +22,7 @@ MERGED = (Kind.UPDATE_ORIGIN_DIFFERS, Kind.INSERT_EXISTS)
 """Conflicts of two versions of one row, which may have columns of either."""
 
 MANY = 500
-"""Rows whose images are read with one statement."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A conflict as it is written down."""
-
-    table: str
-    met: Met
-    policy: str
-    outcome: Outcome
-    source_row: str
-    target_row: str
+"""Conflicts that are decided and written down at a time."""
 
 
 class Held(CdcSyncError):
@@ -53,11 +43,13 @@ class Conflict(CdcSyncError):
 
 @dataclass(slots=True)
 class Bench:
-    """What judges need to know, and what they found: ``node`` is the origin of the batch."""
+    """What judges need to know: ``node`` is the origin of the batch, ``place`` under which batch they write down what
+    they find; None where that is known already.
+    """
 
     node: str = ""
     policies: Policies = field(default_factory=Policies)
-    records: list[Record] = field(default_factory=list)
+    place: Mapping[str, object] | None = None
 
     @property
     def latest(self) -> str:
@@ -159,25 +151,33 @@ class Judge:
         if not found:
             return
         latest = self.bench.latest
+        held: list[Record] = []
+        for start in range(0, len(found), MANY):
+            held += self._judge_some(found[start : start + MANY], latest)
+        if held:
+            raise Held(held)
+
+    def _judge_some(self, found: Sequence[Met], latest: str) -> list[Record]:
+        """Decide, write down and take out; returns what is held."""
         outcomes = {met.seq: decide(met, self.policy, self.bench.node, latest) for met in found}
-        sources, targets = self._images([met.seq for met in found])
+        sources, targets = self._images([constant(met.seq) for met in found])
         if self.policy.merge == "columns":
             both = [met.seq for met in found if met.kind in MERGED and met.seq in sources and met.seq in targets]
             outcomes |= self.merger.merge(both, sources, targets, outcomes.__getitem__)
-        records = [self._record(met, outcomes[met.seq], sources, targets) for met in found]
-        held = [record for record in records if record.outcome is Outcome.HELD]
-        if held:
-            raise Held(held)
-        if self.policy.merge == "columns" and not self.writer.layout.old:
+        found_here = [self._record(met, outcomes[met.seq], sources, targets) for met in found]
+        if self.bench.place is not None:
+            records.write(self.session, self.bench.place, found_here)
+        losing = [constant(seq) for seq, outcome in outcomes.items() if outcome is Outcome.TARGET]
+        if losing and self.policy.merge == "columns" and not self.writer.layout.old:
             self.merger.remember()
-        self._take_out([seq for seq, outcome in outcomes.items() if outcome is Outcome.TARGET])
-        self.bench.records += records
+        if losing:
+            self._take_out(losing)
+        return [record for record in found_here if record.outcome is Outcome.HELD]
 
-    def _take_out(self, seqs: Sequence[int]) -> None:
+    def _take_out(self, seqs: Sequence[sa.ColumnElement[Any]]) -> None:
         staged = [self.writer.staging] + ([self.writer.fate, self.writer.mark] if self.writer.layout.old else [])
-        for some in _portions(seqs):
-            for table in staged:
-                self.session.execute(sa.delete(table).where(table.c.seq.in_(some)))
+        for table in staged:
+            self.session.execute(sa.delete(table).where(table.c.seq.in_(seqs)))
 
     def _record(self, met: Met, outcome: Outcome, sources: Mapping[int, str], targets: Mapping[int, str]) -> Record:
         return Record(
@@ -189,15 +189,12 @@ class Judge:
             target_row=targets.get(met.seq, "{}"),
         )
 
-    def _images(self, seqs: Sequence[int]) -> tuple[dict[int, str], dict[int, str]]:
+    def _images(self, seqs: Sequence[sa.ColumnElement[Any]]) -> tuple[dict[int, str], dict[int, str]]:
         """Both versions of rows, as JSON for people to read: what came, and what stands here."""
-        sources: dict[int, str] = {}
         targets: dict[int, str] = {}
-        for some in _portions(seqs):
-            sources |= self._read(images.came(self.writer, some))
-            for query in images.stands(self.writer, some):
-                targets |= self._read(query)
-        return sources, targets
+        for query in images.stands(self.writer, seqs):
+            targets |= self._read(query)
+        return self._read(images.came(self.writer, seqs)), targets
 
     def _read(self, query: images.Query) -> dict[int, str]:
         return {seq: images.text(self.writer, values) for seq, *values in self.session.query(query)}
@@ -234,11 +231,6 @@ def _with_burial(met: Met, buried: Mapping[int, str]) -> Met:
         written_at=met.written_at,
         buried=buried.get(met.seq, ""),
     )
-
-
-def _portions(seqs: Sequence[int]) -> Iterable[list[sa.ColumnElement[Any]]]:
-    for start in range(0, len(seqs), MANY):
-        yield [constant(seq) for seq in seqs[start : start + MANY]]
 
 
 def _key(values: Sequence[object]) -> str:

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from cdc_sync.apply import refusals
 from cdc_sync.apply.batch import Batch
-from cdc_sync.apply.judge import Bench, Conflict, Held, Record
+from cdc_sync.apply.judge import Bench, Conflict, Held
+from cdc_sync.apply.records import Record
 from cdc_sync.apply.refusals import Aside, Refused
 from cdc_sync.apply.work import TAKEN, Missing
 from cdc_sync.core import letters
@@ -45,13 +46,17 @@ class Ladder:
     """
 
     def __init__(
-        self, session: Session, shapes: Sequence[Shape], tables: Iterable[str], node: str, policies: Policies
+        self,
+        session: Session,
+        shapes: Sequence[Shape],
+        tables: Iterable[str],
+        place: Mapping[str, object],
+        policies: Policies,
     ) -> None:
         self.session = session
         self.shapes = shapes
-        self.node = node
+        self.place = place
         self.policies = policies
-        self.records: list[Record] = []
         sections = [Section(table=table, counts=_KEYED) for table in tables]
         self.raw = Batch(session, shapes, sections, self._bench(), "cdc_sync_raw_")
         self.unit = {
@@ -66,7 +71,8 @@ class Ladder:
         self.dangling = self._dangling()
 
     def _bench(self) -> Bench:
-        return Bench(node=self.node, policies=self.policies)
+        place = None if self.policies.decided else self.place
+        return Bench(node=str(self.place["origin"]), policies=self.policies, place=place)
 
     # --- staging
 
@@ -254,7 +260,6 @@ class Ladder:
             self.session.execute(sa.insert(work.writer.staging).from_select(columns, rows))
         batch.write()
         self._check_references()
-        self.records += batch.stage.bench.records
 
     def _check_references(self) -> None:
         """What deferred constraints would refuse at the end of the transaction must be refused now."""

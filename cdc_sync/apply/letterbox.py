@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from cdc_sync.apply import names
-from cdc_sync.apply.judge import Record
+from cdc_sync.apply import names, records
 from cdc_sync.apply.ladder import Ladder
 from cdc_sync.apply.refusals import Aside
 from cdc_sync.core.conflicts import Outcome
@@ -69,7 +68,7 @@ class Taken:
             noted_at = since.get((aside.table, aside.seq))
             _add(session, place, aside, noted_at or _now())
             if aside.record is not None and noted_at is None:
-                record(session, place, [replace(aside.record, met=replace(aside.record.met, seq=aside.seq))])
+                records.write(session, place, [replace(aside.record, met=replace(aside.record.met, seq=aside.seq))])
         return Counter(aside.reason.state for aside in left)
 
     def _settle(self, session: Session, left: Set[tuple[str, int]]) -> None:
@@ -83,26 +82,6 @@ def settle(session: Session, letter: Letter, outcome: Outcome) -> None:
     """What was held is decided."""
     place = {"origin": letter.origin, "epoch": letter.epoch, "table_name": letter.table, "seq": letter.seq}
     session.run("conflict_decide", **place, outcome=outcome.value)
-
-
-def record(session: Session, place: Mapping[str, object], records: Iterable[Record]) -> None:
-    """Write conflicts down, under the batch that ``place`` names."""
-    for found in records:
-        session.run(
-            "conflict_add",
-            **place,
-            table_name=found.table,
-            seq=found.met.seq,
-            kind=found.met.kind.value,
-            policy=found.policy,
-            outcome=found.outcome.value,
-            met_origin=found.met.origin,
-            met_at=found.met.written_at,
-            captured_at=found.met.at,
-            source_row=found.source_row,
-            target_row=found.target_row,
-            noted_at=_now(),
-        )
 
 
 def _add(session: Session, place: Mapping[str, object], aside: Aside, noted_at: str) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from cdc_sync.apply import letterbox
-from cdc_sync.apply.judge import Record
 from cdc_sync.apply.ladder import Ladder
 from cdc_sync.apply.letterbox import Taken
-from cdc_sync.apply.whole import Applied, finish, header_of, next_header, parts, writing
+from cdc_sync.apply.whole import Applied, finish, header_of, next_header, parts, place_of, writing
 from cdc_sync.core.conflicts import Outcome, Policies
 from cdc_sync.core.letters import Letter, State
 from cdc_sync.core.wire import Header
@@ -23,17 +22,17 @@ def apply_in_parts(database: Database, origin: str, epoch: str, policies: Polici
         if header is None:
             return None
         with writing(session):
-            aside, records = _climb(session, header, policies)
-        finish(session, header, records)
+            aside = _climb(session, header, policies)
+        finish(session, header)
         return Applied(number=header.number, rows=header.rows, aside=aside)
 
 
-def _climb(session: Session, header: Header, policies: Policies) -> tuple[Counter[State], list[Record]]:
+def _climb(session: Session, header: Header, policies: Policies) -> Counter[State]:
     box = letterbox.of(session, header.node, header.epoch)
     alike = _alike(session, header, box)
     sections = {section.table: section for section in header.sections}
     tables = sorted(sections.keys() | {letter.table for letter in alike})
-    ladder = Ladder(session, header.shapes, tables, header.node, policies)
+    ladder = Ladder(session, header.shapes, tables, place_of(header), policies)
     for part, rows in parts(session, header):
         ladder.load(part.table, rows, keyed=sections[part.table].keyed)
     taken, waiting = Taken(), defaultdict[str, set[str]](set)
@@ -46,7 +45,7 @@ def _climb(session: Session, header: Header, policies: Policies) -> tuple[Counte
     ladder.number()
     ladder.block(waiting)
     ladder.climb()
-    return taken.post(session, _place(header), ladder.left()), ladder.records
+    return taken.post(session, place_of(header), ladder.left())
 
 
 def _place(header: Header) -> dict[str, object]:
@@ -144,17 +143,16 @@ def _again(session: Session, letters: Sequence[Letter], policies: Policies) -> i
         raise _InVain
     header = header_of(session, letters[0].origin, letters[0].epoch, max(letter.number for letter in letters))
     tables = sorted({letter.table for letter in letters})
-    ladder, taken = Ladder(session, header.shapes, tables, header.node, policies), Taken()
+    ladder, taken = Ladder(session, header.shapes, tables, place_of(header), policies), Taken()
     for letter in letters:
         taken.take(session, ladder, letter)
     ladder.number()
     ladder.block({})
     ladder.climb()
-    posted = taken.post(session, _place(header), ladder.left())
+    posted = taken.post(session, place_of(header), ladder.left())
     done = len(letters) - posted.total()
     if done <= 0:
         raise _InVain
-    letterbox.record(session, _place(header), () if policies.decided else ladder.records)
     return done
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from cdc_sync.apply.judge import Record
+from cdc_sync.apply.records import Record
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
 from cdc_sync.core.layout import Layout

@@ -1,12 +1,12 @@
 """A stored batch written in one go."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cdc_sync.apply import letterbox, names
 from cdc_sync.apply.batch import Batch
-from cdc_sync.apply.judge import Bench, Record
+from cdc_sync.apply.judge import Bench
 from cdc_sync.core import wire
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.letters import State
@@ -37,11 +37,13 @@ def apply_whole(database: Database, origin: str, epoch: str, policies: Policies)
             return None
         check_free(session, header.node, header.epoch, {section.table for section in header.sections})
         with writing(session):
-            batch = Batch(session, header.shapes, header.sections, Bench(node=origin, policies=policies))
+            batch = Batch(
+                session, header.shapes, header.sections, Bench(node=origin, policies=policies, place=place_of(header))
+            )
             for part, rows in parts(session, header):
                 batch.load(part.table, rows)
             batch.write()
-        finish(session, header, batch.stage.bench.records)
+        finish(session, header)
         return Applied(number=header.number, rows=header.rows)
 
 
@@ -82,9 +84,13 @@ def writing(session: Session) -> Iterator[None]:
         yield
 
 
-def finish(session: Session, header: Header, records: Iterable[Record]) -> None:
+def place_of(header: Header) -> dict[str, object]:
+    """How a batch is called in letters and conflicts."""
+    return {"origin": header.node, "epoch": header.epoch, "number": header.number}
+
+
+def finish(session: Session, header: Header) -> None:
     """Note that a batch is applied, and let its parts go: only their digests are needed from now on."""
     place = {"origin": header.node, "epoch": header.epoch}
-    letterbox.record(session, {**place, "number": header.number}, records)
     session.run("inbox_done", **place, number=header.number)
     session.run("position_applied", **place, applied=header.number)
