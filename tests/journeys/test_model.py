@@ -326,4 +326,7 @@ def test_whatever_the_order_of_batches_the_server_is_what_the_policies_define(
     make_side: Make, tmp_path: Path, kind: str
 ) -> None:
     server = make_side(kind, "server")
-    run_state_machine_as_test(lambda: Flat(server, tmp_path, make_side), settings=settings(stateful_step_count=40))
+    run_state_machine_as_test(
+        lambda: Flat(server, tmp_path, make_side),
+        settings=settings(max_examples=settings.default.max_examples // 3, stateful_step_count=40),
+    )

@@ -190,4 +190,7 @@ def test_children_wait_for_their_parents_and_nothing_waits_in_the_end(
     make_side: Make, tmp_path: Path, kind: str
 ) -> None:
     server = make_side(kind, "server")
-    run_state_machine_as_test(lambda: Waiting(server, tmp_path, make_side), settings=settings(stateful_step_count=30))
+    run_state_machine_as_test(
+        lambda: Waiting(server, tmp_path, make_side),
+        settings=settings(max_examples=settings.default.max_examples // 3, stateful_step_count=30),
+    )
