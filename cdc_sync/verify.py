@@ -225,7 +225,7 @@ class Verification:
         with database.snapshot() as session:
             source = follow.source(session)
             reader, noted = seal.prepare(session, source)
-            pending = comparing.keep_pending(session, source, reader.upto)
+            pending = comparing.keep_pending(session, source)
             wanted = self._staged(session, "cdc_sync_wanted", self.here, group.here)
             found = comparing.standing(self.here.compared, source, wanted, pending)
             for chunk in database.read_rows(session, found.settled):

@@ -321,8 +321,8 @@ class Database(Thrifty):
         """A change's time of capture as ISO 8601 text in UTC."""
 
     @abstractmethod
-    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:
-        """The condition for changes that this seal takes; ``name`` is the change table's."""
+    def unsealed(self, change: sa.FromClause, name: str) -> sa.ColumnElement[bool]:
+        """The condition for changes that are not sealed; ``name`` is the change table's. A seal takes what it sees."""
 
     @abstractmethod
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:

@@ -216,7 +216,7 @@ def _find(
 # --- the second look, at this node
 
 
-def keep_pending(session: Session, source: Source, upto: Mapping[str, int]) -> dict[str, sa.TableClause]:
+def keep_pending(session: Session, source: Source) -> dict[str, sa.TableClause]:
     """Temporary tables of the rows of each table that changes tell of which are not sealed.
 
     ``noted`` is 1 where it is a note that says so, which changes nothing (``databases.notes``).
@@ -224,7 +224,7 @@ def keep_pending(session: Session, source: Source, upto: Mapping[str, int]) -> d
     found: dict[str, sa.TableClause] = {}
     for i, name in enumerate(sorted(source.tracked)):
         change, old = source.change(name), source.old(name)
-        unsealed = session.database.unsealed(change, source.tracked[name].change, upto[name])
+        unsealed = session.database.unsealed(change, source.tracked[name].change)
         is_note = change.c[OWN[1]].in_([constant(note) for note in NOTES])
         noted = sa.case((is_note, constant(1)), else_=constant(0)).label("noted")
         identity = source.shapes[name].identity

@@ -224,7 +224,7 @@ class PostgreSQL(Database):
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column
 
-    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
+    def unsealed(self, change: sa.FromClause, name: str) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return sa.true()
 
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:

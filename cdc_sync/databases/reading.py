@@ -48,8 +48,7 @@ class Reader:
         """How many changes of each operation wait, by table, whether or not they travel; ``MAYBE`` among them."""
         noted: dict[str, dict[str, int]] = {name: {} for name in self.upto}
         if noted:
-            given = tuple(sorted(self.upto.items()))
-            query = self.source.kept("noted", given, lambda: sa.union_all(*map(self._noted, sorted(noted))))
+            query = self.source.kept("noted", lambda: sa.union_all(*map(self._noted, sorted(noted))))
             for name, op, count in session.query(query):
                 noted[name][op] = count
         return noted
@@ -68,7 +67,7 @@ class Reader:
         """The table's changes, column by column as ``core.layout`` lays them out."""
         if self.images or self.origins or self.replaced or name in self.noting:
             return self._changes(name, keyed=keyed)
-        return self.source.kept(f"changes {name}", (keyed, self.upto[name]), lambda: self._changes(name, keyed=keyed))
+        return self.source.kept(f"changes {name} {keyed}", lambda: self._changes(name, keyed=keyed))
 
     def _changes(self, name: str, *, keyed: bool) -> sa.Select[*tuple[Any, ...]]:
         shape, change = self.source.shapes[name], self._images(name)
@@ -241,7 +240,7 @@ class Reader:
         return sa.case((op.in_([constant(MAYBE), constant(LEFT)]), constant("D")), else_=op)
 
     def unsealed(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
-        return self.source.database.unsealed(change, self.source.tracked[name].change, self.upto[name])
+        return self.source.database.unsealed(change, self.source.tracked[name].change)
 
     def _taken(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether a change is captured and not sealed; a note is no change."""

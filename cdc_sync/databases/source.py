@@ -1,6 +1,6 @@
 """The node's synced tables, as a seal reads them; it lives for as long as nothing about them changes."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -13,9 +13,6 @@ from cdc_sync.databases.base import Database, Tracked, constant
 Statement = TypeVar("Statement", bound=sa.ClauseElement)
 
 OWN = ("cdc_sync_seq", "cdc_sync_op", "cdc_sync_captured_at")
-
-_FURTHEST = 2**63 - 1
-"""Behind every change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +30,13 @@ class Source:
     reread: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
     reacting: dict[str, bool] = field(default_factory=dict)
-    _statements: dict[str, tuple[Hashable, Any]] = field(default_factory=dict)
+    _statements: dict[str, Any] = field(default_factory=dict)
 
-    def kept(self, what: str, given: Hashable, build: Callable[[], Statement]) -> Statement:
-        """The statement that was built last, if for the same; building one costs more than running it on few rows."""
-        if what not in self._statements or self._statements[what][0] != given:
-            self._statements[what] = given, build()
-        statement: Statement = self._statements[what][1]
+    def kept(self, what: str, build: Callable[[], Statement]) -> Statement:
+        """A statement that is the same as long as the tables are; building one costs more than it takes on few rows."""
+        if what not in self._statements:
+            self._statements[what] = build()
+        statement: Statement = self._statements[what]
         return statement
 
     def change(self, name: str) -> sa.TableClause:
@@ -60,7 +57,7 @@ class Source:
         found = []
         for name, tracked in self.tracked.items():
             change = self.change(name)
-            unsealed = self.database.unsealed(change, tracked.change, _FURTHEST)
+            unsealed = self.database.unsealed(change, tracked.change)
             found.append(sa.select(constant(1)).select_from(change).where(unsealed).exists())
         return sa.select(constant(1)).where(sa.or_(*found))
 

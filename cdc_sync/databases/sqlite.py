@@ -275,11 +275,10 @@ class SQLite(Database):
     def captured_at(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.strftime(constant("%Y-%m-%d %H:%M:%f+00"), column)
 
-    def unsealed(self, change: sa.FromClause, name: str, upto: int) -> sa.ColumnElement[bool]:
+    def unsealed(self, change: sa.FromClause, name: str) -> sa.ColumnElement[bool]:
         captured = sa.table("cdc_sync_captured", sa.column("sealed"), sa.column("change_table"))
         sealed = sa.select(captured.c.sealed).where(captured.c.change_table == constant(name)).scalar_subquery()
-        seq = change.c["cdc_sync_seq"]
-        return sa.and_(seq > sealed, seq <= constant(upto))
+        return change.c["cdc_sync_seq"] > sealed
 
     def read_rows(self, session: Session, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Chunk]:
         session.driver.text_factory = _text
