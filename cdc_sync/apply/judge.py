@@ -77,6 +77,7 @@ class Judge:
     def marked(self, writer: Writer) -> None:
         """Judge deletions and key changes, once the rows that they are about are found."""
         self.writer = writer
+        self._bury()
         kinds = {"D": Kind.DELETE_ORIGIN_DIFFERS}
         found = [
             Met(
@@ -89,7 +90,7 @@ class Judge:
             for seq, op, at, origin, when in self.session.query(self.versions.met_marked())
             if origin is not None or self.policy.conflict != "source_wins"
         ]
-        buried = self._buried()
+        buried = self.buried()
         kinds = {"D": Kind.DELETE_MISSING}
         found += [
             Met(seq=seq, kind=kinds.get(op, Kind.UPDATE_MISSING), at=at, buried=buried.get(seq, ""))
@@ -100,25 +101,21 @@ class Judge:
     def living(self, writer: Writer) -> None:
         """Judge what is inserted or updated, once its parents are there."""
         self.writer = writer
-        found, missing = [], False
-        for seq, op, at, there, differs, origin, when in self.session.query(self.versions.met()):
+        found, buried = [], self.buried()
+        for seq, op, at, there, differs, origin, when in self.session.query(self.versions.met(entered=bool(buried))):
             self.stale = True
             if there and (origin is not None or self._is_conflict(op, bool(differs))):
                 kind = Kind.INSERT_EXISTS if op == "I" else Kind.UPDATE_ORIGIN_DIFFERS
                 found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or ""))
-            elif not there:
-                missing = True
-                found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at))
-        if missing:
-            buried = self._buried()
-            found = [_with_burial(met, buried) for met in found]
+            elif not there and (op != "I" or buried.get(seq, "") > at):
+                found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at, buried=buried.get(seq, "")))
         self._judge(found)
 
     def _is_conflict(self, op: str, differs: bool) -> bool:
         """Whether a row that nobody of ours wrote is in the way: one that is the same, or only older, is not."""
         return differs and (op == "I" or self.policy.conflict != "source_wins")
 
-    def _buried(self) -> dict[int, str]:
+    def buried(self) -> dict[int, str]:
         """When rows of staged changes were deleted by other origins, where the newest change wins."""
         if self.policy.conflict != "newest_wins":
             return {}
@@ -126,8 +123,8 @@ class Judge:
         graves = {key: at for key, origin, at in rows if origin != self.bench.node}
         return {seq: graves[key] for seq, key in self._keys() if key in graves} if graves else {}
 
-    def bury(self) -> None:
-        """Remember what is deleted, where the newest change wins."""
+    def _bury(self) -> None:
+        """Remember what is deleted, where the newest change wins; also what is not there yet, because it may come."""
         if self.policy.conflict != "newest_wins" or not self.writer.layout.old:
             return
         fate = self.writer.fate
@@ -220,17 +217,6 @@ class Judge:
             self.versions.stamp_new(self.session)
         else:
             self.versions.stamp(self.session)
-
-
-def _with_burial(met: Met, buried: Mapping[int, str]) -> Met:
-    return Met(
-        seq=met.seq,
-        kind=met.kind,
-        at=met.at,
-        origin=met.origin,
-        written_at=met.written_at,
-        buried=buried.get(met.seq, ""),
-    )
 
 
 def _key(values: Sequence[object]) -> str:

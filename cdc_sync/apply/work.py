@@ -201,7 +201,6 @@ class Work:
     def delete(self) -> None:
         if self.section.keyed:
             self.judge.leave(self.writer)
-            self.judge.bury()
             self.session.execute(self.writer.delete(alive=bool(self.alive)))
 
     def stamp(self) -> None:
@@ -278,7 +277,7 @@ class Work:
 
     def _insert_new(self) -> bool:
         """Insert rows that are all new; False, and nothing done, where one of them is there already."""
-        if set(self.section.counts) != {"I"} or self.forward:
+        if set(self.section.counts) != {"I"} or self.forward or self.judge.buried():
             return False
         with suppress(_NotNew), self.session.attempt():
             self.all_new = self._insert() == self.alive

@@ -86,9 +86,10 @@ class Versions:
         self.places = [f"l{i}" for i in range(len(writer.locator))]
         self.table = writer.database.change_table(name, (*self.places, "origin", "at"))
 
-    def met(self) -> sa.Select[*tuple[Any, ...]]:
+    def met(self, *, entered: bool) -> sa.Select[*tuple[Any, ...]]:
         """Staged rows that live on, and meet a row of somebody else's, or none although they say it is there.
 
+        ``entered``: also those that meet none because they were entered, of which somebody may have deleted another.
         seq, op, at, whether a row is there, whether it differs, who wrote it (null: the target's own), and when.
         """
         writer, target, version = self.writer, self.writer.target, self.table
@@ -112,7 +113,7 @@ class Versions:
                 resolved.c.seq.not_in(sa.select(writer.fate.c.seq)) if writer.layout.old else sa.true(),
                 sa.or_(
                     sa.and_(there, version.c.origin.is_distinct_from(self.node)),
-                    sa.and_(sa.not_(there), resolved.c.op != constant("I")),
+                    sa.not_(there) if entered else sa.and_(sa.not_(there), resolved.c.op != constant("I")),
                 ),
             )
         )

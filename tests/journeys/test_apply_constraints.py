@@ -1,4 +1,43 @@
-"""What a target's own constraints, numbers, columns and triggers make of applied rows."""
+"""What a target's own constraints, numbers, columns and triggers make of applied rows.
+
+Where the scenarios about apply of the notes are tested (s: symmetricds.md, section 6; p: postgres-cdc.md, sections 4, 7
+to 9). Modules are named without ``test_``; those of apply are ``apply_constraints``, ``apply_conflicts`` and
+``apply_failures``.
+
+| scenario | tested in |
+|---|---|
+| s1 to s10, p1 to p25: types and values | values_in_postgresql, values_in_sqlite, values_between_kinds |
+| s2, s16, p45: a megabyte, 200 columns | apply_constraints: a_wide_row_of_long_values_arrives |
+| s11, p26, p8.8: identity, generated, defaults | values_in_postgresql, columns |
+| s11, p8.9: sequences behind the rows | apply_constraints: the_targets_own_numbers_go_on... |
+| s12 to s14, p27: names | columns, traps_in_sqlite_keys_and_names |
+| s17, p33: natural key, through foreign keys | natural_keys: a_key_through_three_foreign_keys_finds_the_row |
+| s18, p32: keys of every type, collations | values_as_keys, keys_between_kinds; ...nondeterministic_collation... |
+| s18, p32: a key that may be null | commands/unfit_databases (refused by name) |
+| p32: nulls not distinct | apply_constraints: values_change_hands... |
+| s20, p31: extra, missing, reordered columns | apply_constraints: columns_of_the_targets_own... |
+| s22, p28: a target in partitions | apply_constraints: rows_move_between_the_partitions..., ...no_partition... |
+| s24, p34: keys change, swap, shift | changed_keys, values_as_keys, traps_in_postgresql_constraints |
+| s25, p34: delete and enter again | changed_keys: ...entered_again...; apply_conflicts: ...across_batches... |
+| s26: update, delete of a missing row, insert of an existing one | conflicts |
+| s27, p42: truncate, bulk, upsert | traps_in_postgresql_truncate, traps_in_postgresql_statements |
+| s35, p40: children first, trees, deferred keys | natural_keys, traps_in_postgresql_constraints, letters: ORPHAN |
+| s35, p40: circles that may not be null | apply_constraints: rows_that_need_each_other_arrive |
+| s36, p7: same row on both sides, names of conflicts | conflicts |
+| s37: update and delete, both orders | apply_conflicts: an_update_and_a_delete..., ...older_than_its_deletion... |
+| s38: clocks a day wrong, equal times | apply_conflicts: a_clock_that_is_a_day_wrong...; conflicts: at_equal_times... |
+| s39: the loser's log was purged | apply_conflicts: a_laptop_that_was_away_for_long... |
+| s40: unique collision, chains, no unrequested delete | apply_conflicts: a_unique_value_that_another_nodes_row_has... |
+| s40, p41, p4.3, p8.5: unique values change hands | unique_values; apply_constraints: values_change_hands... |
+| s42: three nodes end alike | apply_conflicts: three_nodes...; ...deleted_itself... is expected to fail |
+| s43, p44: killed at each commit | crash; apply_failures: killed_at_every_commit... |
+| s44, p8.6: twice, lost, reordered, damaged | apply_failures: batches_that_come_twice...; core/chain, core/wire |
+| s46: error, then success; other keys go on | letters; apply_constraints: a_value_that_only_the_target... |
+| s48, p43: loops, equal and different values | apply_conflicts: two_nodes_that_send_to_each_other... |
+| s52: locks, deadlock, serialization, disk, read-only | apply_failures |
+| p4.1, p8.5, p8.6: set-based, idempotent apply | random, random_sqlite, random_postgresql, streams |
+| p8.7: triggers of the target | apply_constraints: a_trigger_of_the_targets_own..., ...keeps_out... |
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
