@@ -106,17 +106,17 @@ class Server:
         code = change.before if change.op in ("D", "K") else change.after[0] if change.after else ""
         met = self.rows.get(code or "")
         if met is None:
-            return change.op in ("I", "D") or self._outlives(origin, code or "", change)
+            return change.op == "D" or self._outlives(origin, code or "", change)
         if met.origin == origin or self.policy == "source_wins":
             return True
         return self.policy == "newest_wins" and (change.at, origin) > (met.at, met.origin)
 
     def _outlives(self, origin: str, code: str, change: Change) -> bool:
-        """Whether an update of a row that is not there brings it back."""
+        """Whether what is said of a row that is not there brings it back."""
         grave = self.graves.get(code, (origin, ""))
         if self.policy == "newest_wins" and grave[0] != origin:
             return grave[1] <= change.at
-        return self.policy != "target_wins"
+        return self.policy != "target_wins" or change.op == "I"
 
 
 class Flat(RuleBasedStateMachine):
