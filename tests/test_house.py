@@ -34,12 +34,12 @@ LAYERS = [
         "candidates",
         "verify",
     },
-    {"demo", "terminal", "letter_commands", "conflict_commands", "repair_commands", "cli", "__main__"},
+    {"demo", "cli", "__main__"},
 ]
 OUTSIDE = {
     "psycopg": {"databases/postgresql.py"},
     "sqlite3": {"databases/sqlite.py"},
-    "click": {"cli.py", "letter_commands.py", "conflict_commands.py", "repair_commands.py", "terminal.py"},
+    "click": {"cli/__init__.py", "cli/conflicts.py", "cli/letters.py", "cli/repair.py", "cli/terminal.py"},
     "msgspec": {"core/wire.py"},
     "backports": {"core/wire.py"},
     "sqlglot": {"core/filters.py"},

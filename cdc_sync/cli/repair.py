@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cdc_sync import config, databases, terminal
+from cdc_sync import config, databases
 from cdc_sync import resync as node_resync
 from cdc_sync import verify as node_verify
+from cdc_sync.cli import terminal
 from cdc_sync.errors import Deferred, counted
 
 

@@ -10,12 +10,12 @@ import click
 
 from cdc_sync import apply, config, databases
 from cdc_sync.apply import letterbox
+from cdc_sync.cli.terminal import config_option
 from cdc_sync.config import Config
 from cdc_sync.core.letters import Letter
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import ConfigError, Deferred, counted
 from cdc_sync.receive import prepare
-from cdc_sync.terminal import config_option
 
 
 @click.group("dead-letters")

@@ -9,11 +9,11 @@ import click
 
 from cdc_sync import apply, config
 from cdc_sync.apply import letterbox
+from cdc_sync.cli.letters import at_option, opened
+from cdc_sync.cli.terminal import config_option
 from cdc_sync.core.letters import State
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError, ConfigError, Deferred
-from cdc_sync.letter_commands import at_option, opened
-from cdc_sync.terminal import config_option
 
 _NAMES = (
     *("id", "origin", "epoch", "batch", "table", "seq", "kind", "policy", "outcome", "met_origin", "met_at"),

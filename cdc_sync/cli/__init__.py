@@ -11,22 +11,13 @@ from typing import Any
 
 import click
 
-from cdc_sync import (
-    __version__,
-    capture,
-    config,
-    conflict_commands,
-    databases,
-    follow,
-    letter_commands,
-    repair_commands,
-    ship,
-)
+from cdc_sync import __version__, capture, config, databases, follow, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
+from cdc_sync.cli import conflicts, letters, repair
+from cdc_sync.cli.terminal import config_option, progress
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred, counted
-from cdc_sync.terminal import config_option, progress
 
 
 class _Group(click.Group):
@@ -56,10 +47,10 @@ def main() -> None:
     """
 
 
-main.add_command(letter_commands.dead_letters)
-main.add_command(conflict_commands.conflicts)
-main.add_command(repair_commands.resync)
-main.add_command(repair_commands.verify)
+main.add_command(letters.dead_letters)
+main.add_command(conflicts.conflicts)
+main.add_command(repair.resync)
+main.add_command(repair.verify)
 
 
 @main.command("install-triggers")
