@@ -379,6 +379,17 @@ def test_a_trigger_of_the_targets_own_fires_once_for_each_applied_row(pair: Pair
     ]
 
 
+def test_a_trigger_that_asks_for_the_mute_keeps_quiet_for_applied_rows_only(make_side: Make, tmp_path: Path) -> None:
+    pair = make_side("sqlite", "source"), make_side("postgresql", "target")
+    clinic = Clinic(pair, tmp_path, SUBJECT, SUBJECT, HELD, subject=["code"])
+    quiet = "when (current_setting('cdc_sync.mute', true) is distinct from 'on') execute"
+    clinic.target.script(AUDIT["postgresql"].replace("execute", quiet))
+    clinic.arrive(*SUBJECTS[:3])
+    assert clinic.target.rows("select op from audit") == []
+    clinic.target.run("update subject set bed = bed")
+    assert {op for (op,) in clinic.target.rows("select op from audit")} == {"U"}
+
+
 SWALLOW = {
     "postgresql": """
     create function swallow() returns trigger language plpgsql as
