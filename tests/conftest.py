@@ -51,22 +51,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.get(SEED) or str(random.randrange(2**32))
 
 
+EVERYWHERE = ("test_random", "test_crash", "test_chinook", "test_natural_keys", "test_changed_keys", "test_streams")
+"""Modules whose journeys are made between all four pairs under the deep profile."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Outside of the deep profile, each journey is made between two of the four pairs: alike ones, or unlike ones.
+    """Each journey is made between two of the four pairs: alike ones, or unlike ones.
 
     Which ones is decided by the test's name: a run always makes the same journeys, and all pairs are among them.
     """
-    if settings.get_current_profile_name() == "deep":
-        return
-    left_out = [item for item in items if not _is_made(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    left_out = {item for item in items if not _is_made(item)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def _is_made(item: pytest.Item) -> bool:
-    params = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
-    pair = next((PAIRS.index(value) for value in params if value in PAIRS), None)
-    alike = sum(item.originalname.encode()) % 2 == 0 if isinstance(item, pytest.Function) else True
+    deep = settings.get_current_profile_name() == "deep"
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return True
+    if deep and item.path.stem in EVERYWHERE:
+        return True
+    pair = next((PAIRS.index(value) for value in item.callspec.params.values() if value in PAIRS), None)
+    alike = sum(item.originalname.encode()) % 2 == 0
     return pair is None or (pair in (0, 3)) == alike
 
 

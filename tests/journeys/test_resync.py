@@ -248,7 +248,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=settings().max_examples // 2)
+@settings(max_examples=settings().max_examples // 5)
 @given(steps=STEPS)
 def test_whenever_a_row_is_noted_the_server_equals_the_source_in_the_end(
     kind: str, steps: list[tuple[str, int]], shared: dict[str, Journey]

@@ -346,7 +346,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@settings(max_examples=settings().max_examples // 5)
+@settings(max_examples=settings().max_examples // 10)
 @given(damage=STEPS, waiting=STEPS)
 def test_whatever_is_done_to_either_side_exactly_the_difference_is_found_and_mended(
     pair: str, damage: Sequence[Step], waiting: Sequence[Step], kept: dict[str, Journey]
