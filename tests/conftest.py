@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ SEED = "CDC_SYNC_TEST_SEED"
 settings.register_profile(
     "fast",
     settings.get_profile("default"),
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=False,
     print_blob=True,
@@ -55,14 +56,32 @@ EVERYWHERE = ("test_random", "test_crash", "test_chinook", "test_natural_keys", 
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each journey is made between two of the four pairs: alike ones, or unlike ones.
+CASES = 5
+"""Cases of one journey or command at most that are played outside of the deep profile."""
 
-    Which ones is decided by the test's name: a run always makes the same journeys, and all pairs are among them.
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each journey is made between two of the four pairs: alike ones, or unlike ones; of many cases, some are played.
+
+    Which ones is decided by names and places: a run always plays the same, and all pairs are among them. Under the deep
+    profile every case is played.
     """
     left_out = {item for item in items if not _is_made(item)}
+    if settings.get_current_profile_name() != "deep":
+        left_out |= set(_beyond([item for item in items if item not in left_out]))
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+
+
+def _beyond(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Of tests with more than so many cases, those that lie between cases at equal distances."""
+    groups: defaultdict[tuple[Path, str], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent.name in ("journeys", "commands"):
+            groups[item.path, item.originalname].append(item)
+    for cases in groups.values():
+        kept = {round(i * (len(cases) - 1) / (CASES - 1)) for i in range(CASES)}
+        yield from (case for i, case in enumerate(cases) if len(cases) > CASES and i not in kept)
 
 
 def _is_made(item: pytest.Item) -> bool:

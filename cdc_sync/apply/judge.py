@@ -129,7 +129,9 @@ class Judge:
             return
         fate = self.writer.fate
         old = [self.session.database.apart(fate.c[column.name]) for column in self.writer.layout.old]
-        for at, *key in self.session.query(sa.select(fate.c.at, *old).where(fate.c.op == constant("D"))):
+        for at, *key in self.session.query(
+            sa.select(sa.func.coalesce(fate.c.at, constant("")), *old).where(fate.c.op == constant("D"))
+        ):
             place = {"table_name": self.writer.name, "row_key": _key(key)}
             self.session.run("tombstone_add", **place, origin=self.bench.node, at=at)
 

@@ -60,7 +60,7 @@ def note_own(session: Session, name: str, tracked: Tracked, node: str) -> None:
     places = [f"l{i}" for i in range(len(identity))]
     change = session.database.change_table(tracked.change, ("cdc_sync_seq", "cdc_sync_captured_at", *identity))
     here = [change.c[column].label(place) for column, place in zip(identity, places, strict=True)]
-    at = sa.cast(sa.func.max(session.database.captured_at(change.c.cdc_sync_captured_at)), sa.Text)
+    at = _known(sa.cast(sa.func.max(session.database.captured_at(change.c.cdc_sync_captured_at)), sa.Text))
     news = change.c.cdc_sync_seq > constant(noted)
     rows = sa.select(*here, constant(node).label("origin"), at.label("at")).where(news).group_by(*here)
     _put(session, name, places, rows)
@@ -102,7 +102,7 @@ class Versions:
             sa.select(
                 resolved.c.seq,
                 resolved.c.op,
-                resolved.c.at,
+                _known(resolved.c.at),
                 _number(there),
                 _number(self._differs(target, resolved)),
                 version.c.origin,
@@ -134,7 +134,7 @@ class Versions:
         mark, version = self.writer.mark, self.table
         same = sa.and_(*(mark.c[place] == version.c[place] for place in self.places))
         return (
-            sa.select(mark.c.seq, mark.c.op, mark.c.at, version.c.origin, version.c.at)
+            sa.select(mark.c.seq, mark.c.op, _known(mark.c.at), version.c.origin, version.c.at)
             .select_from(mark.outerjoin(version, same))
             .where(version.c.origin.is_distinct_from(self.node))
         )
@@ -143,7 +143,7 @@ class Versions:
         """Rows that were deleted or renamed and are not there: seq, op, at."""
         fate, mark = self.writer.fate, self.writer.mark
         rows = fate.outerjoin(mark, mark.c.seq == fate.c.seq)
-        return sa.select(fate.c.seq, fate.c.op, fate.c.at).select_from(rows).where(mark.c.seq.is_(None))
+        return sa.select(fate.c.seq, fate.c.op, _known(fate.c.at)).select_from(rows).where(mark.c.seq.is_(None))
 
     def forget_marked(self) -> sa.Delete:
         """Versions under the places that marked rows leave."""
@@ -168,7 +168,7 @@ class Versions:
         writer, target, resolved = self.writer, self.writer.target, self.writer.resolved()
         locator = [target.c[column].label(place) for column, place in zip(writer.locator, self.places, strict=True)]
         rows = resolved.join(target, writer.same_key(target, resolved))
-        return sa.select(*locator, self.node.label("origin"), resolved.c.at.label("at")).select_from(rows)
+        return sa.select(*locator, self.node.label("origin"), _known(resolved.c.at).label("at")).select_from(rows)
 
     def _same(self, target: sa.FromClause, version: sa.FromClause) -> sa.ColumnElement[bool]:
         pairs = zip(self.writer.locator, self.places, strict=True)
@@ -176,6 +176,11 @@ class Versions:
 
     def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
         return sa.tuple_(*(self.table.c[place] for place in self.places)).in_(places)
+
+
+def _known(at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """A time of capture, before every other one where an application's clock is no clock."""
+    return sa.func.coalesce(at, constant(""))
 
 
 def _number(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
