@@ -144,6 +144,19 @@ def install(config: Config, *, include_existing: bool = False) -> None:
         capture.install(database, config, include_existing=include_existing, seal=seal)
 
 
+class Told(ship.Progress):
+    """A progress that counts what it is told."""
+
+    awaited = 0
+    done = 0
+
+    def waiting(self, rows: int) -> None:
+        self.awaited += rows
+
+    def applied(self, rows: int) -> None:
+        self.done += rows
+
+
 def replicate(config: Config) -> list[ship.Delivered]:
     """What ``cdc-sync replicate --once`` does."""
     return ship.drain(config, ship.Progress())

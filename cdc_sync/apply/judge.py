@@ -68,7 +68,7 @@ class Judge:
         self.name = version_table
         self.policy: Policy = bench.policies.of(writer.name)
         self.stale = False
-        self.merger = Merger(session, writer, bench.node)
+        self.merger = Merger(session, bench.node)
 
     @property
     def versions(self) -> Versions:
@@ -150,14 +150,25 @@ class Judge:
         if not found:
             return
         latest = self.bench.latest
+        if self.policy.merge == "columns":
+            self.merger.look(self.writer)
         held: list[Record] = []
+        losing: list[int] = []
         for start in range(0, len(found), MANY):
-            held += self._judge_some(found[start : start + MANY], latest)
+            for record in self._judge_some(found[start : start + MANY], latest):
+                if record.outcome is Outcome.HELD:
+                    held.append(record)
+                elif record.outcome is Outcome.TARGET:
+                    losing.append(record.met.seq)
         if held:
             raise Held(held)
+        if losing and self.policy.merge == "columns" and not self.writer.layout.old:
+            self.merger.remember()
+        for start in range(0, len(losing), MANY):
+            self._take_out([constant(seq) for seq in losing[start : start + MANY]])
 
     def _judge_some(self, found: Sequence[Met], latest: str) -> list[Record]:
-        """Decide, write down and take out; returns what is held."""
+        """Decide, and write down."""
         outcomes = {met.seq: decide(met, self.policy, self.bench.node, latest) for met in found}
         sources, targets = self._images([constant(met.seq) for met in found])
         if self.policy.merge == "columns":
@@ -166,12 +177,7 @@ class Judge:
         found_here = [self._record(met, outcomes[met.seq], sources, targets) for met in found]
         if self.bench.place is not None:
             records.write(self.session, self.bench.place, found_here)
-        losing = [constant(seq) for seq, outcome in outcomes.items() if outcome is Outcome.TARGET]
-        if losing and self.policy.merge == "columns" and not self.writer.layout.old:
-            self.merger.remember()
-        if losing:
-            self._take_out(losing)
-        return [record for record in found_here if record.outcome is Outcome.HELD]
+        return found_here
 
     def _take_out(self, seqs: Sequence[sa.ColumnElement[Any]]) -> None:
         staged = [self.writer.staging] + ([self.writer.fate, self.writer.mark] if self.writer.layout.old else [])
@@ -211,7 +217,7 @@ class Judge:
         """Rows that were written get the batch's version."""
         self.writer = writer
         if self.policy.merge == "columns":
-            self.merger.writer = writer
+            self.merger.look(writer)
             self.merger.remember()
         if not (all_new or self.stale or self.policy.conflict == "newest_wins"):
             return

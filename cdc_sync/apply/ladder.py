@@ -304,23 +304,22 @@ class Ladder:
 
     def _defer(self, missing: Missing) -> bool:
         """Put the units of these rows aside. False where nothing is new."""
-        found: dict[int, Reason] = {}
-        for table in {row.table for row in missing.rows}:
-            places = self._places(table)
-            for row in missing.rows:
-                if row.table == table and places[row.seq] not in self.aside:
-                    found[places[row.seq]] = Reason(state=State.DEFERRED, error=missing, awaits=row.parent)
-        self._put_aside(found)
-        return bool(found)
+        places = {table: self._places(table) for table in {row.table for row in missing.rows}}
+        return self._put_new_aside(
+            (places[row.table][row.seq], Reason(state=State.DEFERRED, error=missing, awaits=row.parent))
+            for row in missing.rows
+        )
 
     def _hold(self, held: Held) -> bool:
         """Put the units of these changes aside until somebody decides. False where nothing is new."""
-        found: dict[int, Reason] = {}
-        for record in held.records:
-            place = self._places(record.table)[record.met.seq]
-            if place not in self.aside:
-                found[place] = Reason(state=State.HELD, error=held)
-                self.held[place] = record
+        places = {table: self._places(table) for table in {record.table for record in held.records}}
+        found = {places[record.table][record.met.seq]: record for record in held.records}
+        self.held = found | self.held
+        return self._put_new_aside((place, Reason(state=State.HELD, error=held)) for place in found)
+
+    def _put_new_aside(self, reasons: Iterable[tuple[int, Reason]]) -> bool:
+        """Put units aside that are not yet. False where there are none."""
+        found = {place: reason for place, reason in reasons if place not in self.aside}
         self._put_aside(found)
         return bool(found)
 

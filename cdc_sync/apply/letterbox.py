@@ -1,7 +1,7 @@
 """Where letters lie: what is put aside is written down here, and read again when it may be applied."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from cdc_sync.apply.ladder import Ladder
 from cdc_sync.apply.refusals import Aside
 from cdc_sync.core.conflicts import Outcome
 from cdc_sync.core.layout import layout
-from cdc_sync.core.letters import Letter, State, read_row, single_rows
-from cdc_sync.core.wire import PartRows
+from cdc_sync.core.letters import Letter, State, joined, read_row, single_rows
+from cdc_sync.core.wire import Encoding, PartRows
 from cdc_sync.databases import Session
 
 
@@ -51,24 +51,26 @@ class Taken:
 
     letters: list[Letter] = field(default_factory=list)
 
-    def take(self, session: Session, ladder: Ladder, letter: Letter) -> None:
-        """Stage the letter's changes."""
-        encoding, keyed, _, data = session.run("letter_rows", id=letter.id)[0]
-        ladder.load(letter.table, PartRows(encoding=encoding, data=bytes(data)), keyed=bool(keyed))
-        self.letters.append(letter)
+    def stage(self, session: Session, ladder: Ladder) -> None:
+        """Stage the letters' changes, those of one table and make together."""
+        found: defaultdict[tuple[str, bool, Encoding], list[PartRows]] = defaultdict(list)
+        for letter in self.letters:
+            encoding, keyed, _, data = session.run("letter_rows", id=letter.id)[0]
+            found[letter.table, bool(keyed), encoding].append(PartRows(encoding=encoding, data=bytes(data)))
+        for (table, keyed, _), rows in found.items():
+            ladder.load(table, joined(rows), keyed=keyed)
 
     def post(self, session: Session, place: Mapping[str, object], asides: Iterable[Aside]) -> Counter[State]:
         """Write down what was put aside, under the batch that ``place`` names; returns how many of each state."""
         since = {(letter.table, letter.seq): letter.noted_at for letter in self.letters}
         left = list(asides)
-        for letter in self.letters:
-            session.run("letter_remove", id=letter.id)
+        session.run_many("letter_remove", [{"id": letter.id} for letter in self.letters])
         self._settle(session, {(aside.table, aside.seq) for aside in left})
-        for aside in left:
-            noted_at = since.get((aside.table, aside.seq))
-            _add(session, place, aside, noted_at or _now())
-            if aside.record is not None and noted_at is None:
-                records.write(session, place, [replace(aside.record, met=replace(aside.record.met, seq=aside.seq))])
+        now = _now()
+        letters = [_binds(place, aside, since.get((aside.table, aside.seq), now)) for aside in left]
+        session.run_many("letter_add", letters)
+        news = ((a.record, a.seq) for a in left if a.record is not None and (a.table, a.seq) not in since)
+        records.write(session, place, [replace(found, met=replace(found.met, seq=seq)) for found, seq in news])
         return Counter(aside.reason.state for aside in left)
 
     def _settle(self, session: Session, left: Set[tuple[str, int]]) -> None:
@@ -84,24 +86,23 @@ def settle(session: Session, letter: Letter, outcome: Outcome) -> None:
     session.run("conflict_decide", **place, outcome=outcome.value)
 
 
-def _add(session: Session, place: Mapping[str, object], aside: Aside, noted_at: str) -> None:
-    session.run(
-        "letter_add",
+def _binds(place: Mapping[str, object], aside: Aside, noted_at: str) -> dict[str, object]:
+    return {
         **place,
-        table_name=aside.table,
-        seq=aside.seq,
-        state=aside.reason.state.value,
-        awaits=aside.reason.awaits,
-        standing=aside.standing,
-        code=aside.reason.code,
-        message=str(aside.reason.error),
-        hint=aside.reason.error.hint,
-        encoding=aside.rows.encoding,
-        keyed=aside.keyed,
-        counts=json.dumps(dict(aside.counts)),
-        data=aside.rows.data,
-        noted_at=noted_at,
-    )
+        "table_name": aside.table,
+        "seq": aside.seq,
+        "state": aside.reason.state.value,
+        "awaits": aside.reason.awaits,
+        "standing": aside.standing,
+        "code": aside.reason.code,
+        "message": str(aside.reason.error),
+        "hint": aside.reason.error.hint,
+        "encoding": aside.rows.encoding,
+        "keyed": aside.keyed,
+        "counts": json.dumps(dict(aside.counts)),
+        "data": aside.rows.data,
+        "noted_at": noted_at,
+    }
 
 
 def _now() -> str:

@@ -25,11 +25,18 @@ Image = Mapping[str, object]
 class Merger:
     """Merges one table's staged rows of one origin (``node``) with what stands at the target."""
 
-    def __init__(self, session: Session, writer: Writer, node: str) -> None:
+    writer: Writer
+
+    def __init__(self, session: Session, node: str) -> None:
         self.session = session
-        self.writer = writer
         self.node = node
         self.sent: dict[int, str] = {}
+
+    def look(self, writer: Writer) -> None:
+        """See what the origin sent last, and where the target's rows stand that staged ones are about."""
+        self.writer = writer
+        self.bases = dict(self.session.run("bases", table_name=writer.name, origin=self.node))
+        self.places = self._places()
 
     def merge(
         self,
@@ -42,12 +49,11 @@ class Merger:
 
         Returns the outcome for rows of which it is known what the origin sent last; the others are not merged.
         """
-        bases, places = self._bases(), self._places()
         kept: defaultdict[str, list[int]] = defaultdict(list)
         outcomes: dict[int, Outcome] = {}
         for seq in seqs:
             self.sent[seq] = sources[seq]
-            base = bases.get(places.get(seq, ""))
+            base = self.bases.get(self.places.get(seq, ""))
             if base is None:
                 continue
             columns, contested = self._compare(json.loads(base), json.loads(sources[seq]), json.loads(targets[seq]))
@@ -99,13 +105,10 @@ class Merger:
         images_now = {
             seq: images.text(self.writer, values) for seq, *values in self.session.query(images.all_came(self.writer))
         }
-        for seq, place in self._places().items():
-            key = {"table_name": self.writer.name, "origin": self.node, "row_key": place}
-            if seq in images_now or seq in self.sent:
-                self.session.run("base_set", **key, image=self.sent.get(seq, images_now.get(seq, "")))
-
-    def _bases(self) -> dict[str, str]:
-        return dict(self.session.run("bases", table_name=self.writer.name, origin=self.node))
+        key = {"table_name": self.writer.name, "origin": self.node}
+        sent = images_now | {seq: image for seq, image in self.sent.items() if seq in images_now}
+        rows = [{**key, "row_key": place, "image": sent[seq]} for seq, place in self.places.items()]
+        self.session.run_many("base_set", rows)
 
     def _places(self) -> dict[int, str]:
         """Where the target's rows stand that staged ones are about."""

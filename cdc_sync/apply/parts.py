@@ -1,7 +1,7 @@
 """A stored batch, and letters, applied in parts."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from cdc_sync.apply import letterbox
@@ -29,36 +29,32 @@ def apply_in_parts(database: Database, origin: str, epoch: str, policies: Polici
 
 def _climb(session: Session, header: Header, policies: Policies) -> Counter[State]:
     box = letterbox.of(session, header.node, header.epoch)
-    alike = _alike(session, header, box)
+    shapes = _fingerprints(session, box)
+    alike = {letter.id for letter in box if shapes[letter.id] == header.fingerprint}
     sections = {section.table: section for section in header.sections}
-    tables = sorted(sections.keys() | {letter.table for letter in alike})
+    tables = sorted(sections.keys() | {letter.table for letter in box if letter.id in alike})
     ladder = Ladder(session, header.shapes, tables, place_of(header), policies)
     for part, rows in parts(session, header):
         ladder.load(part.table, rows, keyed=sections[part.table].keyed)
     taken, waiting = Taken(), defaultdict[str, set[str]](set)
     touched = _touched(ladder, box)
     for letter in box:
-        if letter in alike and (letter.id in touched or letter.awaits in sections):
-            taken.take(session, ladder, letter)
+        if letter.id in alike and (letter.id in touched or letter.awaits in sections):
+            taken.letters.append(letter)
         elif letter.standing is not None and letter.table in sections:
             waiting[letter.table].add(letter.standing)
+    taken.stage(session, ladder)
     ladder.number()
     ladder.block(waiting)
     ladder.climb()
     return taken.post(session, place_of(header), ladder.left())
 
 
-def _place(header: Header) -> dict[str, object]:
-    return {"origin": header.node, "epoch": header.epoch, "number": header.number}
-
-
-def _alike(session: Session, header: Header, box: Sequence[Letter]) -> list[Letter]:
-    """Letters that were sealed under the same shapes as the batch."""
-    same = {
-        number: header_of(session, header.node, header.epoch, number).fingerprint == header.fingerprint
-        for number in {letter.number for letter in box}
-    }
-    return [letter for letter in box if same[letter.number]]
+def _fingerprints(session: Session, letters: Collection[Letter]) -> dict[int, bytes]:
+    """What the shapes were, by letter, that letters of one origin were sealed under."""
+    batches = {(letter.origin, letter.epoch, letter.number) for letter in letters}
+    found = {batch: header_of(session, *batch).fingerprint for batch in batches}
+    return {letter.id: found[letter.origin, letter.epoch, letter.number] for letter in letters}
 
 
 def _touched(ladder: Ladder, box: Sequence[Letter]) -> set[int]:
@@ -96,7 +92,7 @@ def _waits(letter: Letter) -> bool:
 
 
 def retry(database: Database, wanted: Iterable[Letter], policies: Policies) -> int:
-    """Try these letters again; with others about the same rows; returns how many are applied."""
+    """Try these letters again, with others about the same rows; returns how many are applied."""
     rows = {_row(letter) for letter in wanted}
     origins = sorted({(origin, epoch) for origin, epoch, *_ in rows})
     return sum(
@@ -116,8 +112,10 @@ class _InVain(Exception):
 def _retried(database: Database, origin: str, epoch: str, policies: Policies, wanted: Callable[[Letter], bool]) -> int:
     done = 0
     with database.begin(Mode.READ) as session:
-        numbers = _generations(session, filter(wanted, letterbox.of(session, origin, epoch)))
-    for group in numbers:
+        generations = _generations(
+            session, [letter for letter in letterbox.of(session, origin, epoch) if wanted(letter)]
+        )
+    for group in generations:
         try:
             with database.begin(Mode.WRITE) as session:
                 locked_position(session, origin, epoch)
@@ -129,12 +127,11 @@ def _retried(database: Database, origin: str, epoch: str, policies: Policies, wa
     return done
 
 
-def _generations(session: Session, letters: Iterable[Letter]) -> list[set[int]]:
+def _generations(session: Session, letters: Collection[Letter]) -> list[set[int]]:
     """Letters by the shapes that they were sealed under, the oldest first."""
     groups: dict[bytes, set[int]] = {}
-    for letter in letters:
-        shapes = header_of(session, letter.origin, letter.epoch, letter.number).fingerprint
-        groups.setdefault(shapes, set()).add(letter.id)
+    for id_, shapes in _fingerprints(session, letters).items():
+        groups.setdefault(shapes, set()).add(id_)
     return list(groups.values())
 
 
@@ -143,9 +140,8 @@ def _again(session: Session, letters: Sequence[Letter], policies: Policies) -> i
         raise _InVain
     header = header_of(session, letters[0].origin, letters[0].epoch, max(letter.number for letter in letters))
     tables = sorted({letter.table for letter in letters})
-    ladder, taken = Ladder(session, header.shapes, tables, place_of(header), policies), Taken()
-    for letter in letters:
-        taken.take(session, ladder, letter)
+    ladder, taken = Ladder(session, header.shapes, tables, place_of(header), policies), Taken(list(letters))
+    taken.stage(session, ladder)
     ladder.number()
     ladder.block({})
     ladder.climb()

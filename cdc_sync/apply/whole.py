@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cdc_sync.apply import letterbox, names
+from cdc_sync.apply import names
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench
 from cdc_sync.core import wire
@@ -49,7 +49,7 @@ def apply_whole(database: Database, origin: str, epoch: str, policies: Policies)
 
 def check_free(session: Session, origin: str, epoch: str, tables: set[str]) -> None:
     """Raise InTheWay where letters of the origin lie in one of these tables."""
-    if not tables.isdisjoint(letter.table for letter in letterbox.of(session, origin, epoch)):
+    if not tables.isdisjoint(table for (table,) in session.run("letters_lie", origin=origin, epoch=epoch)):
         raise InTheWay("rows of these tables wait")
 
 

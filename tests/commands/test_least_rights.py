@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from cdc_sync.config import Config
 from tests.commands.conftest import SHAPE, SUBJECT, run
 from tests.conftest import Make
 from tests.nodes import Side, by_natural_key, write_config
@@ -32,14 +33,21 @@ def limited(side: Side, part: int) -> Iterator[str]:
         side.script(f"drop owned by {role} cascade; drop role {role}")
 
 
-def test_a_role_with_the_rights_of_the_readme_installs_captures_and_applies(make_side: Make, tmp_path: Path) -> None:
+@contextmanager
+def least(make_side: Make, folder: Path) -> Iterator[tuple[Side, Side, Config]]:
+    """Two databases with a subject table, and a node whose roles have the README's rights and no others."""
     source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
     for side in (source, target):
         side.script(SUBJECT)
     with limited(source, 0) as here, limited(target, 1) as there:
-        config = write_config(tmp_path, "clinic", source, target, {"subject": ["code"]})
+        config = write_config(folder, "clinic", source, target, {"subject": ["code"]})
         text = config.path.read_text(encoding="utf-8")
         config.path.write_text(text.replace(source.url, here).replace(target.url, there), encoding="utf-8")
+        yield source, target, config
+
+
+def test_a_role_with_the_rights_of_the_readme_installs_captures_and_applies(make_side: Make, tmp_path: Path) -> None:
+    with least(make_side, tmp_path) as (source, target, config):
         assert run("install-triggers", config).exit_code == 0
         source.script("insert into subject (code, note) values ('s1', 'a'), ('s2', 'b'), ('s3', 'c')")
         assert run("replicate --once", config).exit_code == 0

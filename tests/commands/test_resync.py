@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.commands.conftest import SUBJECT, Expected, Walk, refused, run, state
-from tests.commands.test_least_rights import limited
+from tests.commands.conftest import Expected, Walk, refused, run, state
+from tests.commands.test_least_rights import least
 from tests.conftest import Make
-from tests.nodes import install, write_config
+from tests.nodes import install
 
 
 def test_it_says_how_many_rows_will_be_sent_and_how_they_travel(walk: Walk) -> None:
@@ -40,13 +40,7 @@ def test_uninstalling_removes_what_a_resync_made(walk: Walk) -> None:
 
 
 def test_the_rights_of_the_readme_are_enough(make_side: Make, tmp_path: Path) -> None:
-    source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
-    for side in (source, target):
-        side.script(SUBJECT)
-    with limited(source, 0) as here, limited(target, 1) as there:
-        config = write_config(tmp_path, "clinic", source, target, {"subject": ["code"]})
-        text = config.path.read_text(encoding="utf-8")
-        config.path.write_text(text.replace(source.url, here).replace(target.url, there), encoding="utf-8")
+    with least(make_side, tmp_path) as (source, target, config):
         source.run("insert into subject (code) values ('s1')")
         assert run("install-triggers", config).exit_code == 0
         assert run("resync", config).exit_code == 0

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.commands.conftest import SUBJECT, Expected, Walk, everything, refused, run
-from tests.commands.test_least_rights import limited
+from tests.commands.conftest import Expected, Walk, everything, refused, run
+from tests.commands.test_least_rights import least
 from tests.conftest import Make
-from tests.nodes import install, replicate, write_config
+from tests.nodes import install, replicate
 
 
 def replicated(walk: Walk, *codes: str) -> None:
@@ -71,13 +71,7 @@ def test_it_says_what_to_do_where_batches_wait_or_nothing_is_installed(walk: Wal
 
 
 def test_the_rights_of_the_readme_are_enough(make_side: Make, tmp_path: Path) -> None:
-    source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
-    for side in (source, target):
-        side.script(SUBJECT)
-    with limited(source, 0) as here, limited(target, 1) as there:
-        config = write_config(tmp_path, "clinic", source, target, {"subject": ["code"]})
-        text = config.path.read_text(encoding="utf-8")
-        config.path.write_text(text.replace(source.url, here).replace(target.url, there), encoding="utf-8")
+    with least(make_side, tmp_path) as (source, target, config):
         assert run("install-triggers", config).exit_code == 0
         source.run("insert into subject (code) values ('s1'), ('s2')")
         assert run("replicate --once", config).exit_code == 0

@@ -1,7 +1,7 @@
 """Batches of several origins, sealed, delivered and applied in any order, against a model of plain dictionaries."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -303,6 +303,12 @@ def batch_of(config: Config, side: Side, server: Database) -> None:
     receive.store(server, *_batch(Origin(side, config, database), sealed[0].number))
 
 
+def play(machine: Callable[[], RuleBasedStateMachine], *, steps: int) -> None:
+    """Play a third of the profile's number of programs: these are long."""
+    count = settings.default.max_examples // 3
+    run_state_machine_as_test(machine, settings=settings(max_examples=count, stateful_step_count=steps))
+
+
 @contextmanager
 def _dying(database: Database, after: int | None) -> Iterator[None]:
     """Whoever works on the database dies after so many statements."""
@@ -326,7 +332,4 @@ def test_whatever_the_order_of_batches_the_server_is_what_the_policies_define(
     make_side: Make, tmp_path: Path, kind: str
 ) -> None:
     server = make_side(kind, "server")
-    run_state_machine_as_test(
-        lambda: Flat(server, tmp_path, make_side),
-        settings=settings(max_examples=settings.default.max_examples // 3, stateful_step_count=40),
-    )
+    play(lambda: Flat(server, tmp_path, make_side), steps=40)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -14,13 +13,12 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from cdc_sync import apply, databases, identity, receive, seal
 from cdc_sync.core.conflicts import Policies
 from tests.conftest import Make
-from tests.journeys.test_model import Origin, _batch, _dying, _epoch, _named
+from tests.journeys.test_model import Origin, _batch, _dying, _epoch, _named, play
 from tests.nodes import Side, install, letters, write_config
 
 SUBJECTS = ("a", "b", "c")
@@ -190,7 +188,4 @@ def test_children_wait_for_their_parents_and_nothing_waits_in_the_end(
     make_side: Make, tmp_path: Path, kind: str
 ) -> None:
     server = make_side(kind, "server")
-    run_state_machine_as_test(
-        lambda: Waiting(server, tmp_path, make_side),
-        settings=settings(max_examples=settings.default.max_examples // 3, stateful_step_count=30),
-    )
+    play(lambda: Waiting(server, tmp_path, make_side), steps=30)

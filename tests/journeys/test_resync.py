@@ -16,7 +16,7 @@ from tests.conftest import Make
 from tests.journeys.conftest import AREA, BED, HOUSE_KEYS, HOUSES, ROOM, SITE, Journey, Start
 from tests.journeys.killed import Runner
 from tests.journeys.test_crash import killed
-from tests.nodes import Shape, Side, by_natural_key, compare, contents, install, replicate, write_config
+from tests.nodes import Shape, Side, Told, by_natural_key, compare, contents, install, replicate, write_config
 
 KINDS = ("sqlite", "postgresql")
 SUBJECT = "create table subject (id {pk}, code varchar(40) not null unique, note text);"
@@ -308,15 +308,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, emptied: object) -> Iterato
 
 
 def test_a_progress_is_told_of_every_row(houses: Journey) -> None:
-    told = {"waiting": 0, "applied": 0}
-
-    class Watching(ship.Progress):
-        def waiting(self, rows: int) -> None:
-            told["waiting"] += rows
-
-        def applied(self, rows: int) -> None:
-            told["applied"] += rows
-
+    told = Told()
     with databases.connect(houses.config.node.database) as database:
-        node_resync.resync(database, houses.config, progress=Watching())
-    assert told == {"waiting": 14, "applied": 14}
+        node_resync.resync(database, houses.config, progress=told)
+    assert (told.awaited, told.done) == (14, 14)

@@ -18,7 +18,7 @@ from tests.conftest import PAIRS, Make
 from tests.journeys.conftest import AREA, HOUSE_KEYS, HOUSES, SITE, Journey, Start
 from tests.journeys.test_schema_skew import Field
 from tests.journeys.test_values_between_kinds import MIXED, READINGS, _enter
-from tests.nodes import Shape, Side, by_natural_key, compare, install, replicate, write_config
+from tests.nodes import Shape, Side, Told, by_natural_key, compare, install, replicate, write_config
 
 KINDS = ("sqlite", "postgresql")
 Step = tuple[str, str, int]
@@ -145,18 +145,10 @@ def test_a_server_that_never_heard_of_the_node_lacks_every_row_and_gets_them(
 
 
 def test_a_progress_is_told_of_the_rows_of_both_sides(houses: Journey) -> None:
-    told = {"waiting": 0, "applied": 0}
-
-    class Watching(ship.Progress):
-        def waiting(self, rows: int) -> None:
-            told["waiting"] += rows
-
-        def applied(self, rows: int) -> None:
-            told["applied"] += rows
-
+    told = Told()
     with databases.connect(houses.config.node.database) as database:
-        node_verify.verify(database, houses.config, progress=Watching())
-    assert told == {"waiting": 14 + 18, "applied": 14 + 18}
+        node_verify.verify(database, houses.config, progress=told)
+    assert (told.awaited, told.done) == (14 + 18, 14 + 18)
 
 
 def test_unique_values_that_changed_hands_at_the_server_are_put_right(start: Start) -> None:
