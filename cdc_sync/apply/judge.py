@@ -206,6 +206,11 @@ class Judge:
 
     # --- versions
 
+    @property
+    def needs_no_times(self) -> bool:
+        """Whether nothing is decided by when the rows that are written were captured."""
+        return self.policy.conflict != "newest_wins" and self.policy.merge != "columns"
+
     def leave(self, writer: Writer) -> None:
         """Rows leave their places: what is known of these is forgotten."""
         self.writer = writer

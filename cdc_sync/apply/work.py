@@ -85,6 +85,7 @@ class Work:
         self.judge = Judge(self.session, stage.bench, self.writer, stage.versions.get(section.table, ""))
         self.alive = 0
         self.all_new = False
+        self.stamped = False
 
     def _writer(self, staging: sa.TableClause, *, chained: bool) -> Writer:
         return Writer(
@@ -206,7 +207,8 @@ class Work:
     def stamp(self) -> None:
         """Note whose rows these are now, and have the target's own numbers go on after theirs."""
         if self.alive:
-            self.judge.stamp(self.writer, all_new=self.all_new)
+            if not self.stamped:
+                self.judge.stamp(self.writer, all_new=self.all_new)
             for column in self.writer.numbered:
                 self._move_past(column)
 
@@ -279,11 +281,34 @@ class Work:
         """Insert rows that are all new; False, and nothing done, where one of them is there already."""
         if set(self.section.counts) != {"I"} or self.forward or self.judge.buried():
             return False
+        if self._inserts_at_once:
+            return self._insert_at_once()
         with suppress(_NotNew), self.session.attempt():
             self.all_new = self._insert() == self.alive
             if not self.all_new:
                 raise _NotNew
         return self.all_new
+
+    @property
+    def _inserts_at_once(self) -> bool:
+        """Whether new rows may be inserted without a look whether they are there, and get their versions with it."""
+        return self.writer.refuses_second and self.judge.needs_no_times
+
+    def _insert_at_once(self) -> bool:
+        """Insert rows that are all new, with their versions; False, and nothing done, where that cannot be."""
+        self.stamped = False
+        try:
+            with self.session.attempt():
+                if self.judge.versions.insert_new(self.session) != self.alive:
+                    raise _NotNew
+                self.stamped = True
+        except _NotNew:
+            pass
+        except DatabaseError as error:
+            if error.temporary:
+                raise
+            log.debug("rows of table %s are not inserted at once: %s", self.section.table, error)
+        return self.stamped
 
     def _move_past(self, column: str) -> None:
         highest = self.session.query(self.writer.highest(column))[0][0]

@@ -67,7 +67,8 @@ Unique = tuple[tuple[str, str, str], ...]
 class Table:
     """A table as its database describes it.
 
-    ``uniques``: unconditional unique keys, the primary key included. ``exclusive``: every unique index,
+    ``uniques``: unconditional unique keys, the primary key included. ``immediate``: those of them under which a second
+    row is refused at once, whatever the table says of it, as far as that is known. ``exclusive``: every unique index,
     conditional ones too, where the database may remove a row to make room for another (REPLACE). ``involved``: columns
     on which unique keys hang otherwise than plainly: by an expression, a condition, a generated column, an operator.
     ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children);
@@ -79,6 +80,7 @@ class Table:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
+    immediate: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[Unique, ...] = ()
     involved: tuple[str, ...] = ()
     branches: tuple[tuple[str, str], ...] = ()

@@ -140,8 +140,9 @@ class PostgreSQL(Database):
                 name=rows[0][2],
                 schema=rows[0][1],
                 columns=tuple(_column(row) for row in rows),
-                primary_key=next((key for key, primary in _uniques(uniques[name]) if primary), ()),
-                uniques=tuple(key for key, _ in _uniques(uniques[name])),
+                primary_key=next((key for key, primary, _ in _uniques(uniques[name]) if primary), ()),
+                uniques=tuple(key for key, *_ in _uniques(uniques[name])),
+                immediate=tuple(key for key, _, at_once in _uniques(uniques[name]) if at_once),
                 involved=tuple(column for _, column in involved[name]),
                 partitioned=rows[0][-3],
                 parent=rows[0][-2] or "",
@@ -473,10 +474,10 @@ def _column(row: tuple[Any, ...]) -> Column:
     )
 
 
-def _uniques(rows: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[str, ...], bool]]:
+def _uniques(rows: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[str, ...], bool, bool]]:
     for _, members in groupby(rows, key=lambda row: row[1]):
         key = list(members)
-        yield tuple(row[3] for row in key), key[0][2]
+        yield tuple(row[3] for row in key), key[0][2], key[0][4]
 
 
 def _references(rows: list[tuple[Any, ...]], known: dict[tuple[str, str], str]) -> Iterator[Reference]:

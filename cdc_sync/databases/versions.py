@@ -83,6 +83,7 @@ class Versions:
     def __init__(self, writer: Writer, name: str, node: str) -> None:
         self.writer = writer
         self.name = name
+        self.origin = node
         self.node = constant(node)
         self.places = [f"l{i}" for i in range(len(writer.locator))]
         self.table = writer.database.change_table(name, (*self.places, "origin", "at"))
@@ -149,6 +150,26 @@ class Versions:
         """Versions under the places that marked rows leave."""
         mark = self.writer.mark
         return sa.delete(self.table).where(self._among(sa.select(*(mark.c[place] for place in self.places))))
+
+    def insert_new(self, session: Session) -> int:
+        """Insert the staged rows, none of which is there yet, with their versions; returns how many those are.
+
+        All get the time of the latest of them: which row is whose counts, and when only where the newest change wins.
+        A second look for the rows that were inserted, to give each its own, takes as long again as inserting them.
+        """
+        writer, table = self.writer, self.writer.described[self.writer.name]
+        latest = sa.select(_known(sa.func.max(writer.staging.c.at)))
+        holes = {
+            "table": sqlfiles.quote(table.schema, table.name),
+            "columns": sqlfiles.columns(writer.written),
+            "rows": writer.database.compile(writer.all_rows()),
+            "locator": sqlfiles.columns(writer.locator),
+            "name": self.name,
+            "places": sqlfiles.columns(self.places),
+            "origin": self.origin,
+            "latest": writer.database.compile(latest),
+        }
+        return session.touch("keys/insert_new", holes)
 
     def stamp(self, session: Session) -> None:
         """Give the rows that live the batch's version."""

@@ -358,9 +358,21 @@ class Writer:
         """The rows that do not exist yet, with the columns that ``written`` names; also those that are ``hanging``."""
         resolved, there = self.resolved(), self.target.alias()
         missing = sa.not_(sa.select(constant(1)).select_from(there).where(self.same_key(there, resolved)).exists())
-        columns = [self.value(resolved, c) for c in self.written]
-        ready = resolved.c.hanging if hanging else resolved.c.ready
-        return sa.select(*columns).where(missing, ready == constant(1))
+        return self._rows(resolved, resolved.c.hanging if hanging else resolved.c.ready).where(missing)
+
+    def all_rows(self) -> sa.Select[*tuple[Any, ...]]:
+        """The same, whether they exist or not: asking costs more than half of what inserting them does."""
+        resolved = self.resolved()
+        return self._rows(resolved, resolved.c.ready)
+
+    def _rows(self, resolved: sa.Subquery, ready: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(*(self.value(resolved, c) for c in self.written)).where(ready == constant(1))
+
+    @property
+    def refuses_second(self) -> bool:
+        """Whether a second row of one natural key is refused at once, so that a row may be inserted without a look."""
+        key = set(self.shapes[self.name].key)
+        return any(key.issuperset(unique) for unique in self.described[self.name].immediate)
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
