@@ -56,7 +56,7 @@ def examine(database: Database, config: Config) -> list[Finding]:
             clock=session.run("clock")[0][0],
             comparing=_comparing(session, now.shapes),
         )
-    for destination in config.destinations:
+    for destination in config.databases:
         found += _destination(config, destination, source)
     return found
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import apply, databases, follow, identity, registry, seal
-from cdc_sync.config import Config, Destination
+from cdc_sync.config import CARRIED, Config, Destination
 from cdc_sync.core import chain, plan
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape, Shapes, Table
@@ -96,7 +96,7 @@ class Replicator:
                     self._apply_received()
                     yield self
                 finally:
-                    self._leave(*self.config.destinations)
+                    self._leave(*self.config.reached)
 
     def _apply_received(self) -> None:
         """Apply what other nodes stored here, and whoever stored it could not apply. It keeps nothing of ours back."""
@@ -118,6 +118,8 @@ class Replicator:
             self.identity = self.source.identity(session)
         if not self.config.destinations:
             raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
+        for destination in self.config.reached:
+            _check_road(destination)
 
     def _learn(self) -> None:
         """Learn what the tables are like; where they are not what was installed, follow them first."""
@@ -158,7 +160,7 @@ class Replicator:
             delivered = self._seal()
         sealed, receipts = self._sealed(), self._receipts()
         errors = []
-        for destination in self.config.destinations:
+        for destination in self.config.reached:
             if destination.name in self.delivered and receipts.get(destination.name) == sealed:
                 continue
             try:
@@ -187,7 +189,7 @@ class Replicator:
     def rest(self) -> None:
         """Leave the roads, and see to what others left here: nothing has come for a while."""
         self._apply_received()
-        self._leave(*self.config.destinations)
+        self._leave(*self.config.reached)
 
     def _seal(self) -> list[Delivered]:
         """Seal what waits; the destinations that are up to date hear it already while it is read."""
@@ -217,7 +219,7 @@ class Replicator:
         """Roads to destinations that are up to date. Asked amid a seal, so it reads nothing here: without WAL, a new
         reader would wait for a commit that waits for the seal's own to end.
         """
-        for destination in self.config.destinations:
+        for destination in self.config.reached:
             if destination.name not in self.checked or receipts.get(destination.name, self._at()) != sealed:
                 continue
             try:
@@ -259,12 +261,12 @@ class Replicator:
         while one answers it gets what is for it, and ``round`` reports the others.
         """
         silent: list[Unreachable] = []
-        for destination in self.config.destinations:
+        for destination in self.config.reached:
             try:
                 self._road(destination)
             except Unreachable as error:
                 silent.append(error)
-        if len(silent) == len(self.config.destinations):
+        if silent and len(silent) == len(self.config.reached):
             raise silent[0]
 
     def _road(self, destination: Destination) -> Transport:
@@ -388,11 +390,20 @@ class Replicator:
         self._released = True
 
     def _let_go(self, session: Session, receipts: Mapping[str, Position]) -> None:
-        """Let go of batches that every destination has applied; not of a single one before (DESIGN.md, decision 16)."""
-        applied = min(receipts[d.name].applied if d.name in receipts else 0 for d in self.config.destinations)
+        """Let go of batches that every final destination has applied; of none before (DESIGN.md, decision 16)."""
+        applied = min(receipts[d.name].applied if d.name in receipts else 0 for d in self.config.final)
         if applied:
             session.run("outbox_part_release", number=applied)
             session.run("outbox_release", number=applied)
+
+
+def _check_road(destination: Destination) -> None:
+    """Raise ConfigError, before anything is sealed, for a destination to which no road leads."""
+    if destination.scheme in CARRIED:
+        raise ConfigError(
+            f"destination {destination.name!r}: there is no road by {destination.scheme}:// yet",
+            hint="write the URL of its database; without a url its batches wait here",
+        )
 
 
 def seal_waiting(database: Database, config: Config) -> None:

@@ -128,7 +128,7 @@ def _source(database: Database, config: Config) -> Source:
 
 def _direct(config: Config) -> list[Destination]:
     """The destinations whose rows can be seen from here."""
-    found = [d for d in config.destinations if d.url.partition(":")[0].partition("+")[0] in databases.names()]
+    found = [d for d in config.databases if d.scheme in databases.names()]
     if not found:
         raise ConfigError(
             "no destination is a database that this node can read",

@@ -42,11 +42,15 @@ def opened(settings: Config, destination: str) -> Iterator[Database]:
 def _url(settings: Config, destination: str) -> str:
     if not destination:
         return settings.node.database
-    found = next((d.url for d in settings.destinations if d.name == destination), None)
+    found = next((d for d in settings.destinations if d.name == destination), None)
     if found is None:
         known = ", ".join(d.name for d in settings.destinations) or "none"
         raise ConfigError(f"the configuration has no destination {destination!r}", hint=f"known are {known}")
-    return found
+    if found not in settings.databases:
+        raise ConfigError(
+            f"destination {destination!r} is no database that this node can open", hint="run the command there"
+        )
+    return found.url
 
 
 def _all(database: Database) -> list[Letter]:

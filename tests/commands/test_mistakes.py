@@ -58,7 +58,6 @@ MISTAKES = [
     Mistake(
         "table-without-name", NODE + '[[tables]]\nkey = ["code"]\n', Expected(("[[tables]]", "1", "name"), "name =")
     ),
-    Mistake("destination-without-url", NODE + '[[destinations]]\nname = "x"\n', Expected(("number 1", "url"), "url =")),
     Mistake("table-configured-twice", NODE + TABLE + TABLE, Expected(("'subject'", "twice"), "one of them")),
     Mistake(
         "destination-configured-twice", NODE + TABLE + SERVER + SERVER, Expected(("'server'", "twice"), "one of them")
