@@ -1,4 +1,4 @@
-"""The device key: made once when triggers are installed, kept in a file that only its owner can read."""
+"""The device key: made once, kept in a file that only its owner can read."""
 
 import fcntl
 import os
@@ -43,6 +43,22 @@ def load(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{str(path)!r} is not an Ed25519 key", hint="put the right file back")
     return key
+
+
+def load_or_create(path: Path) -> Ed25519PrivateKey:
+    """The key in the file, made at the first time: for a node that captures nothing and only receives."""
+    if not path.exists():
+        try:
+            return create(path)
+        except ConfigError:
+            if not path.exists():
+                raise
+    return load(path)
+
+
+def private_text(key: Ed25519PrivateKey) -> bytes:
+    """The private key as OpenSSH writes it, for memory only: bundles are opened with it."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
 @contextmanager
