@@ -19,7 +19,7 @@ from cdc_sync.errors import CdcSyncError
 
 log = logging.getLogger("cdc_sync")
 
-WAITING = 4
+WAITING = 12
 """Chunks of rows at most between the origin, which reads, and the target, which stages; each of some 2 MiB."""
 
 PATIENCE = 5.0
@@ -160,6 +160,7 @@ class Stream:
                         renames.shapes(shapes),
                         sections,
                         apply.Bench(node=self._after.origin, policies=self._policies, place=self._place()),
+                        flowing=True,
                     )
                     while isinstance(item := self._next(), tuple):
                         batch.load(renames.table(item[0]), item[1])

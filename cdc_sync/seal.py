@@ -132,7 +132,7 @@ def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapp
 
 def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
     reader, noted = prepare(session, source)
-    names = sorted(source.tracked)
+    names = [name for name in parents_first(source.shapes) if name in source.tracked]
     for i, name in enumerate(names):
         _keep_images(session, reader, name, noted[name], f"cdc_sync_images_{i}")
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}

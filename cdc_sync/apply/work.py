@@ -123,6 +123,20 @@ class Work:
         )
         self.session.database.fill_staging(self.session, staging, columns, [places[c.name] for c in columns], rows)
 
+    @property
+    def flows(self) -> bool:
+        """Whether rows may be written before the last of them is staged: all are new, and need none of their own."""
+        return set(self.section.counts) == {"I"} and not self.forward and self._inserts_at_once
+
+    def flow(self) -> bool:
+        """Write what is staged, and stage the next; False where it cannot be written so."""
+        if self._count() or (self.alive and not self._insert_at_once()):
+            return False
+        for column in self.writer.numbered:
+            self._move_past(column)
+        self.session.run("staging_empty", {"name": self.writer.staging.name})
+        return True
+
     def recount(self) -> None:
         """Count what is staged, where nobody said it."""
         staging = self.writer.staging

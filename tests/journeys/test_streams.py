@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from cdc_sync import apply, inbox
+from cdc_sync.apply import batch
+from cdc_sync.apply.work import Work
 from cdc_sync.config import Config
 from cdc_sync.core.wire import PartRows
 from cdc_sync.errors import DatabaseError, RejectedBatch
@@ -20,7 +22,12 @@ from tests.nodes import Side, install, received, replicate, status, waiting, wri
 SCHEMA = """
 create table subject (id {pk}, code text not null unique);
 create table specimen (id {pk}, code text not null unique);
+create table visit (
+    id {pk}, code text not null, subject_id integer not null references subject (id), unique (subject_id, code)
+);
 """
+
+KEYS = {"subject": ["code"], "specimen": ["code"], "visit": ["subject_id", "code"]}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,7 +36,7 @@ def node(request: pytest.FixtureRequest, make_side: Callable[..., Side], tmp_pat
     source, target = make_side(request.param, "source"), make_side("postgresql", "target")
     for side in (source, target):
         side.script(SCHEMA)
-    config = write_config(tmp_path, "laptop", source, target, {"subject": ["code"], "specimen": ["code"]})
+    config = write_config(tmp_path, "laptop", source, target, KEYS)
     install(config)
     write(source, 1)
     replicate(config)
@@ -98,7 +105,7 @@ def test_a_batch_does_not_stream_into_a_fork(
     arrived = codes(target)
     write(source, 2)
     staged: list[str] = []
-    monkeypatch.setattr(apply, "Batch", lambda *_: staged.append("staged"))
+    monkeypatch.setattr(apply, "Batch", lambda *_, **__: staged.append("staged"))
     with pytest.raises(RejectedBatch, match="restored from a copy"):
         replicate(config)
     assert (staged, sent) == ([], [])
@@ -182,3 +189,68 @@ def test_a_seal_does_not_wait_for_a_target_that_stages_slowly(
     replicating.join()
     assert codes(target) == codes(source)
     assert sent == ["sent"]
+
+
+@pytest.fixture
+def flowing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every part is written as soon as it is staged; a note for each."""
+    notes: list[str] = []
+    flow = Work.flow
+
+    def noted(work: Work) -> bool:
+        notes.append(work.section.table)
+        return flow(work)
+
+    monkeypatch.setattr(batch, "FLOW", 1)
+    monkeypatch.setattr(Work, "flow", noted)
+    return notes
+
+
+def visits(side: Side) -> list[tuple[Any, ...]]:
+    return side.rows("select s.code, v.code from visit v join subject s on s.id = v.subject_id order by s.code, v.code")
+
+
+def visit(side: Side, subject: int, *codes: str) -> None:
+    for code in codes:
+        side.run("insert into visit (code, subject_id) select ?, id from subject where code = ?", (code, f"s{subject}"))
+
+
+def test_new_rows_are_written_while_the_rest_is_read_parents_first(
+    node: tuple[Side, Side, Config], sent: list[str], flowing: list[str]
+) -> None:
+    source, target, config = node
+    write(source, 2, 3)
+    visit(source, 2, "v1", "v2")
+    visit(source, 3, "v1")
+    replicate(config)
+    assert (flowing, sent) == (["specimen", "subject", "visit"], [])
+    assert (codes(target), visits(target)) == (codes(source), visits(source))
+    target.run("insert into subject (code) values ('of the server''s own')")
+    source.run("update subject set code = 's4' where code = 's3'")
+    replicate(config)
+    assert visits(target) == visits(source)
+
+
+def test_rows_that_turn_out_not_to_be_new_take_the_ordinary_road(
+    node: tuple[Side, Side, Config], sent: list[str], flowing: list[str]
+) -> None:
+    source, target, config = node
+    target.run("insert into subject (code) values ('s3')")
+    write(source, 2, 3, 4)
+    visit(source, 3, "v1")
+    replicate(config)
+    assert flowing == ["specimen", "subject"]
+    assert sent == ["sent"]
+    assert (codes(target), visits(target)) == (codes(source), visits(source))
+
+
+def test_a_row_that_comes_and_goes_in_a_batch_is_not_written_ahead(
+    node: tuple[Side, Side, Config], sent: list[str], flowing: list[str]
+) -> None:
+    source, target, config = node
+    write(source, 2, 3)
+    source.run("delete from subject where code = 's2'")
+    source.run("insert into subject (code) values ('s2')")
+    replicate(config)
+    assert (flowing, sent) == ([], [])
+    assert codes(target) == codes(source)

@@ -1,0 +1,3 @@
+-- Enters: name. Leaves: that staging table, empty.
+
+delete from temp.:"name";
