@@ -57,7 +57,7 @@ class Batch:
     def load(self, table: str, rows: PartRows, *, keyed: bool | None = None) -> None:
         """Stage a part's rows; each table's come in the order of its parts.
 
-        ``keyed`` is said of rows from another section (see ``Section.keyed``). Raises NotFlowing where rows cannot be
+        ``keyed`` is said of rows from another section (see ``Section.keyed``). Raises NotFlowing where some cannot be
         written ahead: nothing of the batch may be kept then.
         """
         work = self.work[table]
