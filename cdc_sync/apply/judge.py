@@ -1,6 +1,5 @@
 """Conflicts of one table of one batch: found by its rows' versions, decided by the table's policy, written down."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from cdc_sync.apply import records
 from cdc_sync.apply.merging import Merger
 from cdc_sync.apply.records import Record
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
-from cdc_sync.databases import Session, images
+from cdc_sync.databases import Session, images, tombstones
 from cdc_sync.databases.base import constant
 from cdc_sync.databases.versions import Versions
 from cdc_sync.databases.writing import Writer
@@ -68,6 +67,7 @@ class Judge:
         self.name = version_table
         self.policy: Policy = bench.policies.of(writer.name)
         self.stale = False
+        self.graves: Mapping[int, str] | None = None
         self.merger = Merger(session, bench.node)
 
     @property
@@ -115,13 +115,13 @@ class Judge:
         """Whether a row that nobody of ours wrote is in the way: one that is the same, or only older, is not."""
         return differs and (op == "I" or self.policy.conflict != "source_wins")
 
-    def buried(self) -> dict[int, str]:
-        """When rows of staged changes were deleted by other origins, where the newest change wins."""
+    def buried(self) -> Mapping[int, str]:
+        """When rows of staged changes went by others' doing, where the newest change wins."""
         if self.policy.conflict != "newest_wins":
             return {}
-        rows = self.session.run("tombstones", table_name=self.writer.name)
-        graves = {key: at for key, origin, at in rows if origin != self.bench.node}
-        return {seq: graves[key] for seq, key in self._keys() if key in graves} if graves else {}
+        if self.graves is None:
+            self.graves = tombstones.buried(self.session, self.writer.name, self.bench.node, self._keys())
+        return self.graves
 
     def _bury(self) -> None:
         """Remember what is deleted, where the newest change wins; also what is not there yet, because it may come."""
@@ -129,20 +129,19 @@ class Judge:
             return
         fate = self.writer.fate
         old = [self.session.database.apart(fate.c[column.name]) for column in self.writer.layout.old]
-        for at, *key in self.session.query(
+        gone = self.session.query(
             sa.select(sa.func.coalesce(fate.c.at, constant("")), *old).where(fate.c.op == constant("D"))
-        ):
-            place = {"table_name": self.writer.name, "row_key": _key(key)}
-            self.session.run("tombstone_add", **place, origin=self.bench.node, at=at)
+        )
+        tombstones.bury(self.session, self.writer.name, self.bench.node, ((at, leaves) for at, *leaves in gone))
 
-    def _keys(self) -> Iterable[tuple[int, str]]:
+    def _keys(self) -> Iterable[tuple[int, Sequence[object]]]:
         """Natural keys of staged rows: that before the batch where there is one."""
         writer, apart = self.writer, self.session.database.apart
         now = [apart(writer.staging.c[name]) for name in images.key_columns(writer)]
-        yield from ((seq, _key(key)) for seq, *key in self.session.query(sa.select(writer.staging.c.seq, *now)))
+        yield from ((seq, leaves) for seq, *leaves in self.session.query(sa.select(writer.staging.c.seq, *now)))
         if writer.layout.old:
             old = [apart(writer.fate.c[column.name]) for column in writer.layout.old]
-            yield from ((seq, _key(key)) for seq, *key in self.session.query(sa.select(writer.fate.c.seq, *old)))
+            yield from ((seq, leaves) for seq, *leaves in self.session.query(sa.select(writer.fate.c.seq, *old)))
 
     # --- decisions
 
@@ -230,7 +229,3 @@ class Judge:
             self.versions.stamp_new(self.session)
         else:
             self.versions.stamp(self.session)
-
-
-def _key(values: Sequence[object]) -> str:
-    return json.dumps([images.shown(value) for value in values], ensure_ascii=False)

@@ -1,0 +1,3 @@
+-- Enters: table_name. Leaves: whether rows are known to have gone there.
+
+select exists (select 1 from cdc_sync.tombstone where table_name = :table_name);
