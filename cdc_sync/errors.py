@@ -7,6 +7,9 @@
     ├── DatabaseError       1  a database refused a statement
     │   └── RefusedRow      1  a target cannot hold a value of a row
     ├── RejectedBatch       1  a batch is not what it says, or forks the chain
+    │   ├── Forbidden       1  a node is not known here, was revoked, or may not do what it asks
+    │   └── TooLarge        1  more than is taken here
+    ├── RejectedReceipt     1  a receipt is not by who it says, or is about another chain
     └── Deferred            3  everything possible is done, but something waits
 
 Messages name tables, columns and what to type next. They never hold a row's values, a password or a key.
@@ -66,6 +69,18 @@ class RefusedRow(DatabaseError):
 
 class RejectedBatch(CdcSyncError):
     """A batch that must not be stored: damaged, signed by another key, or a fork of a known chain."""
+
+
+class Forbidden(RejectedBatch):
+    """A batch or a request of a node that is not known here, was revoked, or may not do what it asks."""
+
+
+class TooLarge(RejectedBatch):
+    """A batch that is larger than is taken here."""
+
+
+class RejectedReceipt(CdcSyncError):
+    """A receipt that must not be believed: of nobody known, changed on its way, or about another chain."""
 
 
 class Deferred(CdcSyncError):

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
-from cdc_sync.core import chain, wire
+from cdc_sync import peers
+from cdc_sync.core import chain, limits, renames, wire
 from cdc_sync.core.chain import Position, Verdict
+from cdc_sync.core.limits import Limits
+from cdc_sync.core.peers import check_grants
 from cdc_sync.core.wire import Header, Sealed
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import RejectedBatch
@@ -35,32 +38,46 @@ def locked_position(session: Session, origin: str, epoch: str) -> Position:
     return Position(origin=origin, epoch=epoch, stored=stored, applied=applied, digest=bytes(digest))
 
 
-def store(database: Database, sealed: Sealed, parts: Iterable[bytes]) -> Verdict:
+def store(
+    database: Database,
+    sealed: Sealed,
+    parts: Iterable[bytes],
+    carrier: str | None = None,
+    carried: Limits = limits.CARRIED,
+) -> Verdict:
     """Store a batch unless it is known already, or comes before one that is still missing.
 
-    Raises RejectedBatch, and stores nothing, for a batch that is damaged, forged or forks its chain.
+    ``carrier`` is the authenticated node that brings it, its origin or a relay; None for a connection to this database.
+    ``carried`` limits what a carrier brings. Raises RejectedBatch, and stores nothing, for a batch that is damaged,
+    forged or forks its chain; Forbidden for one whose origin or carrier may not do that; TooLarge.
     """
+    limit = limits.DIRECT if carrier is None else carried
     with database.begin(Mode.WRITE) as session:
-        verdict, header = admit(session, sealed)
+        verdict, header = admit(session, sealed, carrier, limit)
         if verdict is Verdict.STORE:
             enter(session, header, sealed)
-            _store_parts(session, header, parts)
+            _store_parts(session, header, parts, None if carrier is None else limit)
         return verdict
 
 
-def admit(session: Session, sealed: Sealed) -> tuple[Verdict, Header]:
-    """Verify a batch and find its place in its origin's chain. Raises RejectedBatch as ``store`` does."""
+def admit(
+    session: Session, sealed: Sealed, carrier: str | None = None, limit: Limits = limits.DIRECT
+) -> tuple[Verdict, Header]:
+    """Verify a batch and find its place in its origin's chain. Raises what ``store`` does."""
+    limits.check_encoded(limit, len(sealed.header))
     header = wire.decode_header(sealed.header)
-    chain.verify(sealed, header.node, _registered_key(session, header, sealed))
+    limits.check(limit, header)
+    origin = peers.admitted(session, header.node, sealed.public_key, carrier)
+    chain.verify(sealed, header.node, origin.public_key)
+    check_grants(origin, renames.decode(_renamed(session, header.node)).header(header))
     here = locked_position(session, header.node, header.epoch)
     known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)
     return chain.judge(here, header, sealed.digest, bytes(known[0][0]) if known else None), header
 
 
-def _registered_key(session: Session, header: Header, sealed: Sealed) -> bytes:
-    """Who comes over a database connection was let in by the database: a new node's key is taken as it is."""
-    session.run("peer_add", name=header.node, public_key=sealed.public_key)
-    return bytes(session.run("peer", name=header.node)[0][0])
+def _renamed(session: Session, origin: str) -> str | None:
+    rows = session.run("renamed", origin=origin)
+    return str(rows[0][0]) if rows else None
 
 
 def enter(session: Session, header: Header, sealed: Sealed) -> None:
@@ -78,11 +95,13 @@ def enter(session: Session, header: Header, sealed: Sealed) -> None:
     session.run("position_stored", **place, stored=header.number, digest=sealed.digest)
 
 
-def _store_parts(session: Session, header: Header, parts: Iterable[bytes]) -> None:
+def _store_parts(session: Session, header: Header, parts: Iterable[bytes], limit: Limits | None) -> None:
     place = {"origin": header.node, "epoch": header.epoch, "number": header.number}
     count = 0
     for part, data in zip(header.parts, parts, strict=False):
         wire.check_part(part, data)
+        if limit is not None:
+            wire.check_unpacked(data, limit.unpacked)
         session.run("inbox_part_add", **place, part=count, data=data)
         count += 1
     if count < len(header.parts):

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import apply, databases, follow, identity, registry, seal
+from cdc_sync import apply, clock, databases, follow, identity, registry, seal
 from cdc_sync.config import CARRIED, Config, Destination
 from cdc_sync.core import chain, plan
 from cdc_sync.core.chain import Position
@@ -202,7 +201,7 @@ class Replicator:
                     listening[name] = streams.enter_context(stream)
                 return list(listening.values())
 
-            sealed = seal.seal(self.source, self.key, _now(), listen, self._see)
+            sealed = seal.seal(self.source, self.key, clock.now(), listen, self._see)
             if sealed is None:
                 return []
             self._last = self._at(sealed[0].number, sealed[0].number, sealed[1].digest)
@@ -409,11 +408,7 @@ def _check_road(destination: Destination) -> None:
 def seal_waiting(database: Database, config: Config) -> None:
     """Seal what waits as it was captured, before its change tables are replaced, if it can be."""
     with identity.exclusive(config.key_path), database.exclusive(), suppress(Drifted, ConfigError):
-        seal.seal(database, identity.load(config.key_path), _now())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        seal.seal(database, identity.load(config.key_path), clock.now())
 
 
 def drain(config: Config, progress: Progress) -> list[Delivered]:

@@ -16,8 +16,10 @@ LAYERS = [
     {"databases", "transports"},
     {
         "config",
+        "clock",
         "identity",
         "registry",
+        "peers",
         "renew",
         "capture",
         "follow",
@@ -39,7 +41,14 @@ LAYERS = [
 OUTSIDE = {
     "psycopg": {"databases/postgresql.py"},
     "sqlite3": {"databases/sqlite.py"},
-    "click": {"cli/__init__.py", "cli/conflicts.py", "cli/letters.py", "cli/repair.py", "cli/terminal.py"},
+    "click": {
+        "cli/__init__.py",
+        "cli/conflicts.py",
+        "cli/letters.py",
+        "cli/peers.py",
+        "cli/repair.py",
+        "cli/terminal.py",
+    },
     "msgspec": {"core/wire.py"},
     "backports": {"core/wire.py"},
     "sqlglot": {"core/filters.py"},

@@ -18,7 +18,7 @@ import msgspec
 
 from cdc_sync.core.change import Shape
 from cdc_sync.core.plan import SyncedTable
-from cdc_sync.errors import RejectedBatch
+from cdc_sync.errors import RejectedBatch, TooLarge
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -210,8 +210,34 @@ def pack_part(table: str, rows: int, encoding: Encoding, data: bytes) -> tuple[P
 
 def check_part(part: Part, packed: bytes) -> None:
     """Raises RejectedBatch where the bytes are not those that the signed header names."""
-    if hashlib.sha256(packed).digest() != part.digest:
+    if len(packed) != part.size or hashlib.sha256(packed).digest() != part.digest:
         raise RejectedBatch("a part of the batch does not match its digest", hint="have the batch sent again")
+
+
+def check_unpacked(packed: bytes, limit: int) -> None:
+    """Raises TooLarge for a part that unpacks to more bytes than the limit, RejectedBatch for one that does not unpack.
+
+    It is unpacked a piece at a time, and kept nowhere.
+    """
+    decompressor, size, data = zstd.ZstdDecompressor(), 0, packed
+    try:
+        while not decompressor.eof:
+            piece = len(decompressor.decompress(data, _PIECE))
+            size, data = size + piece, b""
+            if size > limit:
+                raise TooLarge(
+                    f"a part of the batch unpacks to more than the {limit} bytes that are taken here",
+                    hint="send that row over a database connection",
+                )
+            if not piece and decompressor.needs_input:
+                break
+    except zstd.ZstdError as error:
+        raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
+    if not decompressor.eof or decompressor.unused_data:
+        raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again")
+
+
+_PIECE = 1024 * 1024
 
 
 def unpack_part(part: Part, packed: bytes) -> bytes:

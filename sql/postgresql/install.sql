@@ -108,10 +108,24 @@ create table if not exists cdc_sync.renamed (
     renames text not null
 );
 
--- Nodes whose batches are accepted here.
+-- Other nodes that are known here. relay: may bring and fetch other nodes' batches. grants: tables and operations that it
+-- may write, as JSON, null for everything. enrolled_at: null for one that was only ever let in by the database.
 create table if not exists cdc_sync.peer (
     name text primary key,
-    public_key bytea not null
+    public_key bytea not null,
+    relay boolean not null default false,
+    grants text,
+    enrolled_at text,
+    revoked_at text
+);
+
+-- Nodes that may enrol once. code_digest: of the secret in the code, which is kept nowhere; the others as in peer.
+create table if not exists cdc_sync.enrolment (
+    code_digest bytea primary key,
+    name text not null,
+    relay boolean not null,
+    grants text,
+    expires_at text not null
 );
 
 -- Per origin: batches stored and applied up to.

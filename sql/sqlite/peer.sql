@@ -1,3 +1,3 @@
--- Enters: name. Leaves: the public key registered for that node, if there is one.
+-- Enters: name. Leaves: what is known of that node, if anything is.
 
-select public_key from cdc_sync_peer where name = :name;
+select name, public_key, relay, grants, enrolled_at, revoked_at from cdc_sync_peer where name = :name;

@@ -9,6 +9,7 @@ drop table if exists cdc_sync_destination;
 drop table if exists cdc_sync_told;
 drop table if exists cdc_sync_renamed;
 drop table if exists cdc_sync_peer;
+drop table if exists cdc_sync_enrolment;
 drop table if exists cdc_sync_position;
 drop table if exists cdc_sync_inbox;
 drop table if exists cdc_sync_inbox_part;

@@ -164,7 +164,7 @@ def test_a_role_that_lacks_a_right_on_the_target_is_named(make_side: Make, tmp_p
 
 def test_a_clock_that_went_back_is_named(well: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     """1970 is what a laptop says whose battery is gone."""
-    monkeypatch.setattr("cdc_sync.ship._now", lambda: "2999-01-01T00:00:00+00:00")
+    monkeypatch.setattr("cdc_sync.clock.now", lambda: "2999-01-01T00:00:00+00:00")
     well.add("s1")
     assert run("replicate --once", well.config).exit_code == 0
     assert well.source.rows(f"select count(*) from {ours(well.source)}outbox") == [(1,)]

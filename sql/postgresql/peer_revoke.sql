@@ -1,0 +1,3 @@
+-- Enters: name, revoked_at. Leaves: the node revoked.
+
+update cdc_sync.peer set revoked_at = :revoked_at where name = :name;

@@ -1,0 +1,4 @@
+-- Enters: code_digest, name, relay, grants, expires_at. Leaves: a node that may enrol once.
+
+insert into cdc_sync_enrolment (code_digest, name, relay, grants, expires_at)
+values (:code_digest, :name, :relay, :grants, :expires_at);
