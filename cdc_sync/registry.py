@@ -101,10 +101,7 @@ def check_node(session: Session, row: tuple[object, ...], name: str, key_path: P
 
 def unsent(session: Session) -> int:
     """Changes that some destination has not applied: unsealed ones, and those in batches that wait."""
-    captured = sum(unsealed(session).values())
-    receipts = [applied for _, _, applied, _ in session.run("destinations")]
-    waiting: int = session.run("outbox_waiting", number=min(receipts, default=0))[0][1]
-    return captured + waiting
+    return sum(unsealed(session).values()) + int(session.run("outbox_unreleased")[0][0])
 
 
 def unsealed(session: Session) -> Mapping[str, int]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import apply, clock, databases, follow, identity, registry, seal
+from cdc_sync import apply, clock, databases, follow, held, identity, receipts, registry, seal
 from cdc_sync.config import CARRIED, Config, Destination
-from cdc_sync.core import chain, plan
+from cdc_sync.core import plan
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape, Shapes, Table
-from cdc_sync.core.wire import Header, Sealed, Section, decode_header, fingerprint
+from cdc_sync.core.wire import Header, Sealed, Section, fingerprint
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
@@ -157,10 +157,10 @@ class Replicator:
         except Drifted:
             self._learn()
             delivered = self._seal()
-        sealed, receipts = self._sealed(), self._receipts()
+        sealed, said = self._sealed(), self._receipts()
         errors = []
         for destination in self.config.reached:
-            if destination.name in self.delivered and receipts.get(destination.name) == sealed:
+            if destination.name in self.delivered and said.get(destination.name) == sealed:
                 continue
             try:
                 delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
@@ -194,10 +194,10 @@ class Replicator:
         """Seal what waits; the destinations that are up to date hear it already while it is read."""
         with ExitStack() as streams:
             listening: dict[str, Stream] = {}
-            before, receipts = self._sealed(), self._receipts()
+            before, said = self._sealed(), self._receipts()
 
             def listen(shapes: Sequence[Shape], sections: Sequence[Section]) -> list[Stream]:
-                for name, stream in self._streams(before, receipts, shapes, sections):
+                for name, stream in self._streams(before, said, shapes, sections):
                     listening[name] = streams.enter_context(stream)
                 return list(listening.values())
 
@@ -213,13 +213,13 @@ class Replicator:
         return self.seen
 
     def _streams(
-        self, sealed: Position, receipts: Mapping[str, Position], shapes: Sequence[Shape], sections: Sequence[Section]
+        self, sealed: Position, said: Mapping[str, Position], shapes: Sequence[Shape], sections: Sequence[Section]
     ) -> Iterator[tuple[str, Stream]]:
         """Roads to destinations that are up to date. Asked amid a seal, so it reads nothing here: without WAL, a new
         reader would wait for a commit that waits for the seal's own to end.
         """
         for destination in self.config.reached:
-            if destination.name not in self.checked or receipts.get(destination.name, self._at()) != sealed:
+            if destination.name not in self.checked or said.get(destination.name, self._at()) != sealed:
                 continue
             try:
                 stream = self._road(destination).stream(sealed, shapes, sections)
@@ -327,8 +327,8 @@ class Replicator:
         road, name = self._road(destination), self.config.node.name
         receipt = self._keep(destination.name, road.receipt(name, self.epoch))
         self._announce(receipt)
-        for sealed, number, count in self._batches(receipt.stored):
-            road.send(sealed, self._parts(number, count))
+        for batch in held.after(self.source, name, self.epoch, receipt.stored):
+            road.send(batch.sealed, batch.parts())
         self._keep(destination.name, road.receipt(name, self.epoch))
         return self._keep(destination.name, road.apply(name, self.epoch, self.progress.applied))
 
@@ -336,64 +336,34 @@ class Replicator:
         with self.source.begin(Mode.READ) as session:
             self.progress.waiting(session.run("outbox_waiting", number=receipt.applied)[0][1])
 
-    def _batches(self, after: int) -> Iterator[tuple[Sealed, int, int]]:
-        with self.source.begin(Mode.READ) as session:
-            rows, last = session.run("outbox_after", number=after), session.run("outbox_last")
-        first = rows[0][0] if rows else last[0][0] + 1 if last else 1
-        if first > after + 1:
-            raise CdcSyncError(
-                f"batches {after + 1} to {first - 1} are gone here and missing there: the server lost them",
-                hint=chain.NEW_CHAIN,
-            )
-        for number, header, signature in rows:
-            public = self.key.public_key().public_bytes_raw()
-            sealed = Sealed(header=bytes(header), signature=bytes(signature), public_key=public)
-            yield sealed, number, len(decode_header(sealed.header).parts)
-
-    def _parts(self, number: int, count: int) -> Iterator[bytes]:
-        for part in range(count):
-            with self.source.begin(Mode.READ) as session:
-                data = bytes(session.run("outbox_part", number=number, part=part)[0][0])
-            yield data
-
     def _keep(self, name: str, receipt: Position) -> Position:
         """Remember a receipt. Raises RejectedBatch, and remembers nothing, where it speaks of another chain."""
         if self._receipts().get(name) == receipt:
             return receipt
         with self.source.begin(Mode.READ) as session:
-            rows = session.run("outbox_from", number=receipt.stored)
-        held = (decode_header(bytes(rows[0][0])), bytes(rows[0][1])) if rows else None
-        chain.recognise(name, receipt, held)
+            receipts.recognise(session, name, receipt)
         return self._note(name, receipt)
 
     def _note(self, name: str, receipt: Position) -> Position:
         """Remember a receipt of this chain, and let go of what it was the last to wait for."""
-        place = {"stored": receipt.stored, "applied": receipt.applied, "digest": receipt.digest}
-        receipts = {**self._receipts(), name: receipt}
+        said = {**self._receipts(), name: receipt}
         with self.source.begin(Mode.WRITE) as session, self.source.grouped(session):
-            session.run("destination_set", name=name, **place)
-            self._let_go(session, receipts)
-        self._kept = receipts
+            receipts.note(session, name, receipt)
+            receipts.let_go(session, receipts.everywhere(self.config.final, said))
+        self._kept = said
         return receipt
 
     def _receipts(self) -> dict[str, Position]:
         if self._kept is None:
             with self.source.begin(Mode.READ) as session:
-                self._kept = {name: self._at(*receipt) for name, *receipt in session.run("destinations")}
+                self._kept = receipts.known(session, self.config.node.name, self.epoch)
         return self._kept
 
     def _release(self) -> None:
         """Let go of what was kept for a destination that is not in the file any more."""
         with self.source.begin(Mode.WRITE) as session:
-            self._let_go(session, self._receipts())
+            receipts.let_go(session, receipts.everywhere(self.config.final, self._receipts()))
         self._released = True
-
-    def _let_go(self, session: Session, receipts: Mapping[str, Position]) -> None:
-        """Let go of batches that every final destination has applied; of none before (DESIGN.md, decision 16)."""
-        applied = min(receipts[d.name].applied if d.name in receipts else 0 for d in self.config.final)
-        if applied:
-            session.run("outbox_part_release", number=applied)
-            session.run("outbox_release", number=applied)
 
 
 def _check_road(destination: Destination) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cdc_sync import registry
+from cdc_sync import receipts, registry
 from cdc_sync.config import Config
+from cdc_sync.core.chain import Position
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import ConfigError
 
@@ -21,7 +22,10 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """What a destination's last receipt said, and how many sealed batches and changes it has not applied."""
+    """What a destination's last receipt said, and how many sealed batches and changes wait for it.
+
+    They wait until they are applied there, or stored where the destination is not final.
+    """
 
     destination: str
     stored: int
@@ -68,7 +72,7 @@ def status(database: Database, config: Config) -> Status:
             epoch=epoch,
             sealed=(session.run("outbox_last") or [(0, b"")])[0][0],
             tables=tuple(_tables(session)),
-            destinations=tuple(_destination(session, d.name) for d in config.destinations),
+            destinations=tuple(_destinations(session, config, name, epoch)),
             origins=tuple(
                 OriginStatus(
                     origin=origin,
@@ -91,10 +95,16 @@ def _tables(session: Session) -> Iterator[TableStatus]:
             yield TableStatus(table=name, unsealed=unsealed, paused=entry.paused, gap=gap)
 
 
-def _destination(session: Session, name: str) -> DestinationStatus:
-    receipts = {known: (stored, applied) for known, stored, applied, _ in session.run("destinations")}
-    stored, applied = receipts.get(name, (0, 0))
-    batches, changes = session.run("outbox_waiting", number=applied)[0]
-    return DestinationStatus(
-        destination=name, stored=stored, applied=applied, waiting_batches=batches, waiting_changes=int(changes)
-    )
+def _destinations(session: Session, config: Config, name: str, epoch: str) -> Iterator[DestinationStatus]:
+    said = receipts.known(session, name, epoch)
+    for destination in config.destinations:
+        receipt = said.get(destination.name, Position(origin=name, epoch=epoch))
+        reached = receipt.applied if destination.final else receipt.stored
+        batches, changes = session.run("outbox_waiting", number=reached)[0]
+        yield DestinationStatus(
+            destination=destination.name,
+            stored=receipt.stored,
+            applied=receipt.applied,
+            waiting_batches=batches,
+            waiting_changes=int(changes),
+        )

@@ -97,6 +97,11 @@ def recognise(destination: str, position: Position, held: tuple[Header, bytes] |
         )
 
 
+def other_batch(giver: str, origin: str, number: int) -> RejectedBatch:
+    """A receipt that speaks of another batch under the same number."""
+    return _fork(f"{giver!r} holds another batch {number} of node {origin!r} than the one that is held here")
+
+
 def _sent_fork(header: Header) -> RejectedBatch:
     return _fork(f"node {header.node!r} sends a batch {header.number} that differs from the one already received")
 

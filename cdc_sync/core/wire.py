@@ -12,7 +12,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -118,6 +118,22 @@ def decode_header(data: bytes) -> Header:
 @dataclass(frozen=True)
 class _Versioned:
     version: int
+
+
+_Kind = TypeVar("_Kind")
+
+
+def pack(value: object) -> bytes:
+    """A data class of ours, or a list of what MessagePack holds, as bytes."""
+    return msgspec.msgpack.encode(value)
+
+
+def unpack(data: bytes, kind: type[_Kind], what: str) -> _Kind:
+    """What ``pack`` wrote. Raises RejectedBatch, with ``what`` in its message, for anything else."""
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except _UNREADABLE as error:
+        raise RejectedBatch(f"{what} is damaged", hint="have it sent again") from error
 
 
 def fingerprint(shapes: Sequence[Shape]) -> bytes:

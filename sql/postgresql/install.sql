@@ -88,12 +88,18 @@ create table if not exists cdc_sync.outbox_part (
     primary key (number, part)
 );
 
--- What each destination's last receipt said. digest: that of its batch stored.
-create table if not exists cdc_sync.destination (
-    name text primary key,
+-- What each node said last of a chain, this node's own or a carried one. digest: that of batch stored. data, signature: the
+-- receipt as its giver signed it; null where it was read in the giver's own database, or told by a code.
+create table if not exists cdc_sync.receipt (
+    giver text not null,
+    origin text not null,
+    epoch text not null,
     stored bigint not null,
     applied bigint not null,
-    digest bytea not null
+    digest bytea not null,
+    data bytea,
+    signature bytea,
+    primary key (giver, origin, epoch)
 );
 
 -- What was said of columns that a destination does not have, as JSON, so that it is said once.

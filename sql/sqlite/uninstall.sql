@@ -5,7 +5,7 @@ drop table if exists cdc_sync_captured;
 drop table if exists cdc_sync_gap;
 drop table if exists cdc_sync_outbox;
 drop table if exists cdc_sync_outbox_part;
-drop table if exists cdc_sync_destination;
+drop table if exists cdc_sync_receipt;
 drop table if exists cdc_sync_told;
 drop table if exists cdc_sync_renamed;
 drop table if exists cdc_sync_peer;

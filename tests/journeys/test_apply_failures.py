@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cdc_sync import apply, databases, identity, receive, ship
+from cdc_sync import apply, databases, held, receive, ship
 from cdc_sync import config as configuration
 from cdc_sync.config import Config
 from cdc_sync.core import wire
@@ -249,20 +249,11 @@ def test_a_file_that_can_not_grow_keeps_what_it_has_and_gets_the_batch_later(lit
 
 def _batches(node: Node) -> list[tuple[Sealed, list[bytes]]]:
     """Everything that is sealed at the node and not released, as it travels."""
-    with databases.connect(node.source.url) as database, database.begin(Mode.READ) as session:
-        rows = session.run("outbox_after", number=0)
-        public = identity.load(node.config.key_path).public_key().public_bytes_raw()
-        return [
-            (
-                Sealed(header=bytes(header), signature=bytes(signature), public_key=public),
-                [bytes(session.run("outbox_part", number=number, part=i)[0][0]) for i in range(_parts(header))],
-            )
-            for number, header, signature in rows
-        ]
-
-
-def _parts(header: bytes) -> int:
-    return len(wire.decode_header(bytes(header)).parts)
+    with databases.connect(node.source.url) as database:
+        with database.begin(Mode.READ) as session:
+            name, epoch, _ = session.run("node")[0]
+        before = (held.first(database, name, epoch) or 1) - 1
+        return [(batch.sealed, list(batch.parts())) for batch in held.after(database, name, epoch, before)]
 
 
 def test_batches_that_come_twice_or_too_early_or_damaged_are_applied_once_and_in_order(

@@ -19,7 +19,7 @@ from tests.journeys.conftest import Journey, Start
 from tests.nodes import Row, Shape, Side, install, replicate, waiting, write_config
 
 SCHEMA = "create table subject (id {pk}, code text not null unique);"
-MEMORY = ("outbox", "outbox_part", "destination")
+MEMORY = ("outbox", "outbox_part", "receipt")
 
 
 @pytest.fixture
@@ -71,14 +71,14 @@ def test_a_restored_node_is_told_of_it_round_after_round_and_keeps_everything_fo
     with rewound(subjects.source):
         for i in range(live):
             subjects.arrive(f"insert into subject (code) values ('live {i}')")
-    arrived, receipts = codes(subjects.target), memory(subjects.source)["destination"]
+    arrived, receipts = codes(subjects.target), memory(subjects.source)["receipt"]
     for i in range(1, 6):
         subjects.write(f"insert into subject (code) values ('restored {i}')")
         with pytest.raises(RejectedBatch, match=r"'server' holds a batch \d .* restored from a copy"):
             replicate(subjects.config)
         assert waiting(subjects.config) == i
         assert codes(subjects.target) == arrived
-    assert memory(subjects.source)["destination"] == receipts
+    assert memory(subjects.source)["receipt"] == receipts
     assert len(memory(subjects.source)["outbox_part"]) == 5
 
 
@@ -111,7 +111,7 @@ def seal(config: Config) -> None:
 
 def test_a_twin_that_is_faster_by_a_moment_is_told_of(subjects: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its batch comes between two receipts of one round; to remember that one would release what never arrived."""
-    receipts = memory(subjects.source)["destination"]
+    receipts = memory(subjects.source)["receipt"]
     apply = Direct.apply
 
     def applied_by_a_twin(*arguments: Any) -> Position:
@@ -121,7 +121,7 @@ def test_a_twin_that_is_faster_by_a_moment_is_told_of(subjects: Journey, monkeyp
     monkeypatch.setattr(Direct, "apply", applied_by_a_twin)
     with pytest.raises(RejectedBatch, match=r"holds a batch 2 .* two machines use the same copy"):
         replicate(subjects.config)
-    assert memory(subjects.source)["destination"] == receipts
+    assert memory(subjects.source)["receipt"] == receipts
 
 
 def start_anew(config: Config) -> None:

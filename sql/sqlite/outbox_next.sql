@@ -1,5 +1,5 @@
--- Enters: number. Leaves: the batches after it in order, but for a header whose parts were released.
+-- Enters: number. Leaves: the oldest batch after it that still has its parts, if there is one.
 
 select number, header, signature from cdc_sync_outbox b
 where number > :number and exists (select 1 from cdc_sync_outbox_part p where p.number = b.number)
-order by number;
+order by number limit 1;
