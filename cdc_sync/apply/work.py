@@ -110,7 +110,7 @@ class Work:
         columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self.targets, strict=True)]
         numbers = ("seq", "here", "there", "chain")
         columns = [(name, "bigint" if name in numbers else declared) for name, declared in (*columns, ("chain", ""))]
-        return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns)
+        return self.session.database.create_staging(self.session, f"{self.scratch}staging", columns, lasting=True)
 
     # --- the steps
 

@@ -129,7 +129,7 @@ class Database(Thrifty):
                     transaction.rollback()
                 raise
             with self.translated():
-                if mode is Mode.READ:
+                if mode is Mode.READ and not self.commits_reads:
                     transaction.rollback()
                 else:
                     transaction.commit()
@@ -145,6 +145,9 @@ class Database(Thrifty):
                 if error.code not in self.in_use or time.monotonic() > until:
                     raise
             time.sleep(RETRY)
+
+    commits_reads: ClassVar[bool] = False
+    """Whether a transaction that only read is committed, because the driver forgets what it has prepared otherwise."""
 
     many_writers: ClassVar[bool] = False
     """Whether several transactions may write at the same time."""
@@ -358,8 +361,13 @@ class Database(Thrifty):
         """How far a seal reads in a change table: the newest seq, where the snapshot alone does not say it."""
 
     @abstractmethod
-    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
-        """An empty staging table that lives as long as the transaction; columns are (name, declared type)."""
+    def create_staging(
+        self, session: Session, name: str, columns: Sequence[tuple[str, str]], *, lasting: bool = False
+    ) -> sa.TableClause:
+        """An empty staging table that lives as long as the transaction; columns are (name, declared type).
+
+        ``lasting``: the next transaction will want another one, so that an empty one may stay, under a name of its own.
+        """
 
     @abstractmethod
     def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:

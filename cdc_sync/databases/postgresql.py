@@ -1,5 +1,6 @@
 """Everything that Python must know about PostgreSQL; the only user of psycopg."""
 
+import hashlib
 import re
 import selectors
 import uuid
@@ -68,6 +69,7 @@ class PostgreSQL(Database):
     encoding = "copy"
     keeps_known = False
     many_writers = True
+    commits_reads = True
     contended = ("40001", "40P01", "55P03")
     in_use = ("55P03",)
     _rendering: ClassVar[sa.Dialect] = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -328,10 +330,16 @@ class PostgreSQL(Database):
                 if not error.temporary:
                     raise
 
-    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
+    def create_staging(
+        self, session: Session, name: str, columns: Sequence[tuple[str, str]], *, lasting: bool = False
+    ) -> sa.TableClause:
         typed = [(column, staging_rows.staged_type(declared)) for column, declared in columns]
         definitions = ", ".join(f"{sqlfiles.quote(column)} {declared}" for column, declared in typed)
-        session.run("create_staging", {"name": name, "definitions": definitions})
+        if lasting and staging_rows.outlasts(declared for _, declared in typed):
+            name = f"{name}_{hashlib.sha256(definitions.encode()).hexdigest()[:16]}"
+            session.run("keys/staging_kept", {"name": name, "definitions": definitions})
+        else:
+            session.run("create_staging", {"name": name, "definitions": definitions})
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
     def keep(self, session: Session, name: str, query: sa.Select[*tuple[Any, ...]]) -> None:

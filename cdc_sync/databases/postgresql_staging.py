@@ -34,6 +34,11 @@ _DECIMAL = re.compile(r"numeric\((\d+),(-?\d+)\)")
 _ROUNDED = re.compile(r"(timestamp|time)\(\d\)( with(?:out)? time zone)")
 _ARRAY = re.compile(r"((?:numeric|timestamp|time|interval|character varying)[^(]*)\([\d,-]+\)(.*\[\])")
 
+_OWN_TYPE = re.compile(
+    r"(bigint|integer|smallint|text|boolean|double precision|real|numeric|bytea|uuid|jsonb?|date|interval"
+    r"|time(stamp)? with(out)? time zone|character( varying)?\(\d+\)|character varying)(\[\])?"
+)
+
 
 def staged_type(declared: str) -> str:
     """The type that a column is staged in: without a scale, so that a value arrives as it is."""
@@ -42,6 +47,11 @@ def staged_type(declared: str) -> str:
     if declared.startswith("interval") and not declared.endswith("]"):
         return "interval"
     return _ARRAY.sub(r"\1\2", _ROUNDED.sub(r"\1\2", declared)) if "(" in declared else declared
+
+
+def outlasts(declared: Iterable[str]) -> bool:
+    """Whether a table of these types may outlive a transaction: nobody else's type could be dropped or altered then."""
+    return all(map(_OWN_TYPE.fullmatch, declared))
 
 
 def kept(name: str, declared: str) -> str | None:

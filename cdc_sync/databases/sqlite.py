@@ -339,7 +339,14 @@ class SQLite(Database):
     def advance_known(self, session: Session, change: str, holes: Mapping[str, str], upto: int) -> None:
         session.fill("known/advance", holes, change_table=change, upto=upto)
 
-    def create_staging(self, session: Session, name: str, columns: Sequence[tuple[str, str]]) -> sa.TableClause:
+    def create_staging(
+        self,
+        session: Session,
+        name: str,
+        columns: Sequence[tuple[str, str]],
+        *,
+        lasting: bool = False,  # noqa: ARG002
+    ) -> sa.TableClause:
         session.run("create_staging", {"name": name, "columns": sqlfiles.columns(c for c, _ in columns)})
         return sa.table(name, *(sa.column(column) for column, _ in columns))
 
