@@ -53,7 +53,7 @@ def verify(sealed: Sealed, origin: str, public_key: bytes) -> None:
         )
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(sealed.signature, sealed.header)
-    except InvalidSignature as error:
+    except (InvalidSignature, ValueError) as error:
         raise RejectedBatch(
             f"a batch of node {origin!r} was changed after it was signed", hint="have the batch sent again"
         ) from error

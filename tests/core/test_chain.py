@@ -56,6 +56,12 @@ def test_no_other_signature_is_accepted(signature: bytes) -> None:
         chain.verify(replace(SEALED, signature=signature), "laptop", PUBLIC)
 
 
+@pytest.mark.parametrize("key", [b"", b"k", b"k" * 33])
+def test_a_key_that_is_none_is_rejected(key: bytes) -> None:
+    with pytest.raises(RejectedBatch, match="changed after it was signed"):
+        chain.verify(replace(SEALED, public_key=key), "laptop", key)
+
+
 def test_another_nodes_key_is_told_apart_from_damage() -> None:
     other = chain.seal(HEADER, Ed25519PrivateKey.from_private_bytes(b"o" * 32))
     with pytest.raises(RejectedBatch, match="another key") as caught:
