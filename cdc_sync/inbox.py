@@ -27,11 +27,12 @@ PATIENCE = 5.0
 
 
 class DatabaseInbox:
-    """Batches are stored here, and applied to the tables beside."""
+    """Batches are stored here, and applied to the tables beside. ``carrier`` is who brings them, as in ``receive``."""
 
-    def __init__(self, database: Database, policies: Policies) -> None:
+    def __init__(self, database: Database, policies: Policies, carrier: str | None = None) -> None:
         self.database = database
         self.policies = policies
+        self.carrier = carrier
         self.fresh = True
         receive.prepare(database)
 
@@ -46,7 +47,7 @@ class DatabaseInbox:
         return receive.position(self.database, origin, epoch)
 
     def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
-        receive.store(self.database, sealed, parts)
+        receive.store(self.database, sealed, parts, self.carrier)
 
     def apply_next(self, origin: str, epoch: str) -> int | None:
         applied = apply.apply_next(self.database, origin, epoch, self.policies)
@@ -64,7 +65,9 @@ class DatabaseInbox:
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
         """The batch after this position, which arrives while it is read, where the database can take it so."""
-        return Stream(self.database, self.policies, after, shapes, sections) if self.database.stages_ahead else None
+        if not self.database.stages_ahead:
+            return None
+        return Stream(self.database, self.policies, after, shapes, sections, self.carrier)
 
 
 _Arriving = tuple[str, PartRows] | None | Sealed
@@ -90,8 +93,10 @@ class Stream:
         after: Position,
         shapes: Sequence[Shape],
         sections: Sequence[Section],
+        carrier: str | None = None,
     ) -> None:
         self._database = database
+        self._carrier = carrier
         self._policies = policies
         self._after = after
         self._arriving: queue.Queue[_Arriving] = queue.Queue(WAITING)
@@ -168,7 +173,7 @@ class Stream:
                 sealed = self._next()
                 if not isinstance(sealed, Sealed):
                     raise _GivenUp("more rows came after the last")
-                verdict, header = receive.admit(session, sealed)
+                verdict, header = receive.admit(session, sealed, self._carrier)
                 if verdict is not Verdict.STORE:
                     raise _GivenUp("the batch does not follow the last one stored")
                 with self._database.grouped(session):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cdc_sync.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_EPOCH = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PRIME = 2**255 - 19
 _ANY = X25519PrivateKey.from_private_bytes(hashlib.sha256(b"cdc-sync").digest())
 
@@ -23,6 +24,11 @@ _ANY = X25519PrivateKey.from_private_bytes(hashlib.sha256(b"cdc-sync").digest())
 def is_name(text: str) -> bool:
     """Whether a node can be called so: names stand in files' names, URLs and messages."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_epoch(text: str) -> bool:
+    """Whether a chain can be called so."""
+    return _EPOCH.fullmatch(text) is not None
 
 
 def public_of(key: Ed25519PrivateKey) -> bytes:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cdc_sync.core import wire
+from cdc_sync.core import device, wire
 from cdc_sync.core.wire import Header
 from cdc_sync.errors import RejectedBatch, TooLarge
 
@@ -39,8 +39,10 @@ def check(limits: Limits, header: Header) -> None:
     """Raises TooLarge for a batch beyond the limits, and RejectedBatch for one that contradicts itself."""
     if len(header.parts) > limits.parts:
         raise TooLarge(f"a batch has {len(header.parts)} parts; {limits.parts} are taken here", hint=HINT)
-    if header.number < 1 or any(part.size < 0 or part.rows < 0 for part in header.parts):
-        raise RejectedBatch("the batch's header counts below nothing", hint="have the batch sent again")
+    if not device.is_epoch(header.epoch) or not 0 < header.number < _MANY or header.rows >= _MANY:
+        raise RejectedBatch("the batch's header has a place or a size that no batch has", hint=AGAIN)
+    if any(part.size < 0 or part.rows < 0 for part in header.parts):
+        raise RejectedBatch("the batch's header counts below nothing", hint=AGAIN)
     if not {part.table for part in header.parts} <= {section.table for section in header.sections}:
         raise RejectedBatch("a batch has rows of a table that it does not announce", hint="upgrade cdc-sync there")
     if any(part.size > limits.part for part in header.parts):
@@ -49,6 +51,8 @@ def check(limits: Limits, header: Header) -> None:
         raise _too_large("batch", limits.batch)
 
 
+AGAIN = "have the batch sent again"
+_MANY = 2**62
 HINT = "seal smaller batches: replicate more often there; or raise largest_batch under [serve] here"
 
 

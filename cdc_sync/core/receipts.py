@@ -75,6 +75,8 @@ def read(signed: Signed) -> Receipt:
             f"a receipt is written in format {receipt.version}; this cdc-sync reads format {VERSION}",
             hint="upgrade cdc-sync on the older side",
         )
+    if not (device.is_name(receipt.giver) and device.is_name(receipt.origin) and device.is_epoch(receipt.epoch)):
+        raise RejectedReceipt("a receipt names no node or no chain", hint=AGAIN)
     digests = ((receipt.stored, receipt.digest), (receipt.applied, receipt.applied_digest))
     whole = all(len(digest) == (32 if number else 0) for number, digest in digests)
     if not (0 <= receipt.applied <= receipt.stored < 2**63 and whole):

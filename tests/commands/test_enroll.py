@@ -10,7 +10,7 @@ import pytest
 
 from cdc_sync import databases, peers, receive
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import device
+from cdc_sync.core import chain, device, wire
 from cdc_sync.core.chain import Verdict
 from cdc_sync.core.limits import Limits
 from cdc_sync.core.peers import Application, Code, apply_for
@@ -353,6 +353,37 @@ def test_what_is_too_large_is_refused_before_anything_is_stored(
     assert caught.value.hint
     assert receive.position(database, "laptop", "e1").stored == 0
     assert receive.store(database, *batch, "laptop") is Verdict.STORE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": 0},
+        {"number": -1},
+        {"number": 2**63},
+        {"epoch": ""},
+        {"epoch": "e\0"},
+        {"epoch": "e" * 99},
+        {"sections": ()},
+        {"rows": -1},
+        {"rows": 2**63},
+        {"size": -1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("carrier", ["laptop", None])
+def test_a_header_that_no_node_writes_is_refused(
+    config: Config, database: Database, laptop: Maker, change: dict[str, object], carrier: str | None
+) -> None:
+    enroll(config, laptop)
+    sealed, parts = laptop.seal()
+    header = wire.decode_header(sealed.header)
+    of_part = {name: change[name] for name in change if name in ("rows", "size")}
+    changed = replace(header, parts=(replace(header.parts[0], **of_part),)) if of_part else replace(header, **change)
+    with pytest.raises(RejectedBatch) as caught:
+        receive.store(database, chain.seal(changed, laptop.key), parts, carrier)
+    assert caught.value.hint
+    assert receive.store(database, sealed, parts, carrier) is Verdict.STORE
 
 
 def test_a_part_that_unpacks_without_end_is_refused(config: Config, database: Database, laptop: Maker) -> None:

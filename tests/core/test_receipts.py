@@ -93,6 +93,12 @@ def test_a_receipt_that_contradicts_itself_is_refused(changes: dict[str, int]) -
         receipts.verify(receipts.sign(replace(RECEIPT, **changes), SERVER), KEY)
 
 
+@pytest.mark.parametrize("changes", [{"giver": ""}, {"origin": "a\0"}, {"epoch": ""}, {"epoch": "x" * 65}], ids=str)
+def test_a_receipt_of_nobody_or_nothing_is_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(RejectedReceipt, match="names no node or no chain"):
+        receipts.verify(receipts.sign(replace(RECEIPT, **changes), SERVER), KEY)
+
+
 def test_a_receipt_of_another_format_says_so() -> None:
     with pytest.raises(RejectedReceipt, match="format 2") as caught:
         receipts.verify(receipts.sign(replace(RECEIPT, version=2), SERVER), KEY)
