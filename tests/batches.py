@@ -25,11 +25,15 @@ class Maker:
         return device.public_of(self.key)
 
     def seal(
-        self, codes: Sequence[str] = ("s1",), table: str = "subject", counts: Mapping[str, int] | None = None
+        self,
+        codes: Sequence[str] = ("s1",),
+        table: str = "subject",
+        counts: Mapping[str, int] | None = None,
+        op: str = "I",
     ) -> tuple[Sealed, list[bytes]]:
         """The next batch and its parts: one part for each code."""
         packed = [
-            wire.pack_part(table, 1, "rows", wire.pack_rows([[i, "I", "2026-01-01T00:00:00+00:00", code]]))
+            wire.pack_part(table, 1, "rows", wire.pack_rows([[i, op, "2026-01-01T00:00:00+00:00", code]]))
             for i, code in enumerate(codes, 1)
         ]
         shape = Shape(name=table, fields=(Field(name="code", kind=Kind.TEXT),), identity=("code",), key=("code",))

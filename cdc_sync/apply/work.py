@@ -17,7 +17,7 @@ from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, sqlfiles
 from cdc_sync.databases.room import Detour, Room
 from cdc_sync.databases.writing import Writer, staged_like
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, counted
+from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, counted
 
 log = logging.getLogger("cdc_sync")
 
@@ -130,6 +130,7 @@ class Work:
 
     def flow(self) -> bool:
         """Write what is staged, and stage the next; False where it cannot be written so."""
+        self._check_operations()
         if self._count() or (self.alive and not self._insert_at_once()):
             return False
         for column in self.writer.numbered:
@@ -145,6 +146,7 @@ class Work:
 
     def settle(self) -> None:
         """Keep the fate of those that lived before, the last image of those that live on."""
+        self._check_operations()
         if self.section.keyed:
             name = self.writer.staging.name
             self.session.run("index_staging", {"name": name, "index": f"{name}_seq"})
@@ -160,6 +162,14 @@ class Work:
             raise CdcSyncError(
                 f"table {self.section.table!r}: rows without a value in key {', '.join(self._shape.key)} arrived",
                 hint="give them a key at their source; nothing of their batch was applied, and nothing is lost",
+            )
+
+    def _check_operations(self) -> None:
+        """What the header says of the rows is what their origin was allowed to send: nothing else may be among them."""
+        if self.session.query(self.writer.unannounced(sorted(self.section.counts))):
+            raise RejectedBatch(
+                f"table {self.section.table!r}: the batch holds other operations than its header says",
+                hint="its node sends what no cdc-sync seals: find out who has its key",
             )
 
     def mark(self) -> None:

@@ -5,7 +5,7 @@ that lived before the batch, and to the last image of each row that lives after 
 target's own primary keys stay, and references are set to them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -396,6 +396,12 @@ class Writer:
         """Staged rows that point at a parent which the target does not have, with the number of that reference."""
         resolved = self.resolved()
         return sa.select(resolved.c.seq, resolved.c.lacks).where(resolved.c.whole == constant(0))
+
+    def unannounced(self, operations: Iterable[str]) -> sa.Select[*tuple[Any, ...]]:
+        """One row if any is staged of another operation than these."""
+        announced = self.staging.c.op.in_([constant(op) for op in operations])
+        other = sa.or_(self.staging.c.op.is_(None), sa.not_(announced))
+        return sa.select(constant(1)).select_from(self.staging).where(other).limit(1)
 
     def staged(self) -> sa.Select[*tuple[Any, ...]]:
         """How many rows are staged, and how many of them have no value in a column of their key."""
