@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cdc_sync import apply, receive
 from cdc_sync.apply import names
+from cdc_sync.core import plan
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
@@ -16,6 +17,7 @@ from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
+from cdc_sync.transports import Offered
 
 log = logging.getLogger("cdc_sync")
 
@@ -34,20 +36,38 @@ class DatabaseInbox:
         self.policies = policies
         self.carrier = carrier
         self.fresh = True
-        receive.prepare(database)
+        self._prepared = False
 
     def close(self) -> None:
         self.database.close()
 
+    def fit(self, offered: Offered, where: str) -> list[tuple[str, str]]:
+        """Look whether the tables here take what a node sends, before anything of ours is made here."""
+        renames = offered.renames
+        shapes = renames.named({shape.name: shape for shape in offered.shapes})
+        captured = [renames.table(name) for name in offered.captured]
+        with self.database.begin(Mode.READ) as session:
+            described = self.database.describe(session, sorted(shapes))
+        plan.check_target(shapes, captured, described, where, self.database)
+        return plan.left_out(shapes, captured, described)
+
     def call(self, origin: str, renames: Renames) -> None:
         """From now on, what the origin sends goes to the tables and columns of these names."""
+        self._prepare()
         names.keep(self.database, origin, renames)
 
     def position(self, origin: str, epoch: str) -> Position:
+        self._prepare()
         return receive.position(self.database, origin, epoch)
 
     def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
+        self._prepare()
         receive.store(self.database, sealed, parts, self.carrier)
+
+    def _prepare(self) -> None:
+        if not self._prepared:
+            receive.prepare(self.database)
+            self._prepared = True
 
     def apply_next(self, origin: str, epoch: str) -> int | None:
         applied = apply.apply_next(self.database, origin, epoch, self.policies)

@@ -10,19 +10,16 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import apply, clock, databases, follow, held, identity, receipts, registry, seal
-from cdc_sync.config import CARRIED, Config, Destination
-from cdc_sync.core import plan
+from cdc_sync import apply, clock, databases, follow, held, identity, receipts, registry, roads, seal
+from cdc_sync.config import Config, Destination
 from cdc_sync.core.chain import Position
-from cdc_sync.core.change import Shape, Shapes, Table
+from cdc_sync.core.change import Shape
 from cdc_sync.core.wire import Header, Sealed, Section, fingerprint
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
-from cdc_sync.inbox import DatabaseInbox
-from cdc_sync.transports import Stream, Transport
-from cdc_sync.transports.direct import Direct
+from cdc_sync.transports import Offered, Stream, Transport
 
 log = logging.getLogger("cdc_sync")
 
@@ -114,11 +111,10 @@ class Replicator:
             registry.check_node(session, rows[0], self.config.node.name, self.config.key_path)
             self.epoch = str(rows[0][1])
             follow.check_configured(session, self.config)
-            self.identity = self.source.identity(session)
         if not self.config.destinations:
             raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
         for destination in self.config.reached:
-            _check_road(destination)
+            roads.check(destination)
 
     def _learn(self) -> None:
         """Learn what the tables are like; where they are not what was installed, follow them first."""
@@ -271,43 +267,31 @@ class Replicator:
     def _road(self, destination: Destination) -> Transport:
         """The road there, open; it is kept until a round has nothing for it, or it fails."""
         if destination.name not in self.roads:
-            target = databases.connect(destination.url, self.config.folder)
+            road = roads.open_road(self.config, destination, self.source, self.key)
             try:
                 if destination.name not in self.checked:
-                    self._check_target(target, destination)
+                    left_out = road.fit(self._offered(), f"destination {destination.name!r}")
+                    self._tell_left_out(destination, left_out)
                     self.checked.add(destination.name)
-                inbox = DatabaseInbox(target, self.config.policies)
-                inbox.call(self.config.node.name, self.config.renames)
-                self.roads[destination.name] = Direct(inbox)
+                road.call(self.config.node.name, self.config.renames)
             except BaseException:
-                target.close()
+                road.close()
                 raise
+            self.roads[destination.name] = road
         return self.roads[destination.name]
+
+    def _offered(self) -> Offered:
+        return Offered(shapes=tuple(self.shapes.values()), captured=tuple(self.captured), renames=self.config.renames)
 
     def _leave(self, *destinations: Destination) -> None:
         for destination in destinations:
             if road := self.roads.pop(destination.name, None):
                 road.close()
 
-    def _check_target(self, target: Database, destination: Destination) -> None:
-        with target.begin(Mode.READ) as session:
-            if target.kind == self.source.kind and target.identity(session) == self.identity:
-                raise ConfigError(
-                    f"destination {destination.name!r} is the node's own database",
-                    hint="name another database in its url",
-                )
-            shapes = self.config.renames.named(self.shapes)
-            described = target.describe(session, sorted(shapes))
-        captured = [self.config.renames.table(name) for name in self.captured]
-        plan.check_target(shapes, captured, described, f"destination {destination.name!r}", target)
-        self._tell_left_out(destination, shapes, captured, described)
-
-    def _tell_left_out(
-        self, destination: Destination, shapes: Shapes, captured: Sequence[str], described: Mapping[str, Table]
-    ) -> None:
+    def _tell_left_out(self, destination: Destination, left_out: Sequence[tuple[str, str]]) -> None:
         """Say once, while the schema stays as it is, which columns the destination does not have."""
-        left_out = plan.left_out(shapes, captured, described)
-        told = json.dumps([fingerprint(list(self.shapes.values())).hex(), left_out]) if left_out else ""
+        shapes = self.config.renames.named(self.shapes).values()
+        told = json.dumps([fingerprint(list(shapes)).hex(), left_out]) if left_out else ""
         with self.source.begin(Mode.READ) as session:
             if dict(session.run("told")).get(destination.name, "") == told:
                 return
@@ -364,15 +348,6 @@ class Replicator:
         with self.source.begin(Mode.WRITE) as session:
             receipts.let_go(session, receipts.everywhere(self.config.final, self._receipts()))
         self._released = True
-
-
-def _check_road(destination: Destination) -> None:
-    """Raise ConfigError, before anything is sealed, for a destination to which no road leads."""
-    if destination.scheme in CARRIED:
-        raise ConfigError(
-            f"destination {destination.name!r}: there is no road by {destination.scheme}:// yet",
-            hint="write the URL of its database; without a url its batches wait here",
-        )
 
 
 def seal_waiting(database: Database, config: Config) -> None:

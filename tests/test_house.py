@@ -31,6 +31,7 @@ LAYERS = [
         "receive",
         "apply",
         "inbox",
+        "roads",
         "ship",
         "status",
         "doctor",

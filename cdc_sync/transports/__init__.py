@@ -2,11 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
+from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows, Sealed, Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What a node is going to send: its tables' shapes, which of them are captured, and what they are called there."""
+
+    shapes: tuple[Shape, ...]
+    captured: tuple[str, ...]
+    renames: Renames
 
 
 class Stream(AbstractContextManager["Stream"], Protocol):
@@ -30,6 +41,15 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Leave the road."""
+
+    def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:
+        """Tables and columns, by the destination's names, that it does not have; the columns are left out there.
+
+        Raises SchemaMismatch, which calls the destination ``where``, unless it can take the rest.
+        """
+
+    def call(self, origin: str, renames: Renames) -> None:
+        """From now on, what the origin sends goes to the tables and columns of these names."""
 
     def receipt(self, origin: str, epoch: str) -> Position:
         """How far the origin's batches have come there. Raises Unreachable where nobody answers."""

@@ -5,14 +5,19 @@ from typing import Protocol
 
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
+from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import Sealed, Section
-from cdc_sync.transports import Stream
+from cdc_sync.transports import Offered, Stream
 
 
 class Inbox(Protocol):
     """What the receiving rooms offer over a database connection."""
 
     def close(self) -> None: ...
+
+    def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]: ...
+
+    def call(self, origin: str, renames: Renames) -> None: ...
 
     def position(self, origin: str, epoch: str) -> Position: ...
 
@@ -37,6 +42,12 @@ class Direct:
 
     def close(self) -> None:
         self.inbox.close()
+
+    def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:
+        return self.inbox.fit(offered, where)
+
+    def call(self, origin: str, renames: Renames) -> None:
+        self.inbox.call(origin, renames)
 
     def receipt(self, origin: str, epoch: str) -> Position:
         return self.inbox.position(origin, epoch)

@@ -1,0 +1,51 @@
+"""The roads to other nodes, by what a destination's URL says."""
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cdc_sync import databases
+from cdc_sync.config import CARRIED, Config, Destination
+from cdc_sync.databases import Database, Mode
+from cdc_sync.errors import ConfigError
+from cdc_sync.inbox import DatabaseInbox
+from cdc_sync.transports import Transport
+from cdc_sync.transports.direct import Direct
+
+
+def check(destination: Destination) -> None:
+    """Raise ConfigError, before anything is sealed, for a destination to which no road leads."""
+    if destination.scheme in CARRIED:
+        raise ConfigError(
+            f"destination {destination.name!r}: there is no road by {destination.scheme}:// yet",
+            hint="write the URL of its database; without a url its batches wait here",
+        )
+
+
+def open_road(
+    config: Config,
+    destination: Destination,
+    database: Database,
+    key: Ed25519PrivateKey,  # noqa: ARG001
+) -> Transport:
+    """The road to a destination, for the caller to close. ``database`` and ``key`` are this node's own.
+
+    Raises Unreachable where nobody answers, and ConfigError where it leads nowhere.
+    """
+    check(destination)
+    target = databases.connect(destination.url, config.folder)
+    try:
+        _check_other(database, target, destination)
+    except BaseException:
+        target.close()
+        raise
+    return Direct(DatabaseInbox(target, config.policies))
+
+
+def _check_other(own: Database, target: Database, destination: Destination) -> None:
+    if target.kind != own.kind:
+        return
+    with own.begin(Mode.READ) as here, target.begin(Mode.READ) as there:
+        if own.identity(here) != target.identity(there):
+            return
+    raise ConfigError(
+        f"destination {destination.name!r} is the node's own database", hint="name another database in its url"
+    )
