@@ -33,6 +33,7 @@ LAYERS = [
         "inbox",
         "roads",
         "ship",
+        "inspection",
         "status",
         "doctor",
         "resync",
@@ -47,6 +48,7 @@ OUTSIDE = {
     "click": {
         "cli/__init__.py",
         "cli/conflicts.py",
+        "cli/inspect.py",
         "cli/letters.py",
         "cli/peers.py",
         "cli/receipts.py",
