@@ -7,16 +7,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from cdc_sync import apply, receive
+from cdc_sync import apply, receipts, receive, registry
 from cdc_sync.apply import names
 from cdc_sync.core import plan
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
+from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
+from cdc_sync.registry import Role
 from cdc_sync.transports import Offered
 
 log = logging.getLogger("cdc_sync")
@@ -37,12 +39,15 @@ class DatabaseInbox:
         self.carrier = carrier
         self.fresh = True
         self._prepared = False
+        self._known_role: Role | None = None
 
     def close(self) -> None:
         self.database.close()
 
     def fit(self, offered: Offered, where: str) -> list[tuple[str, str]]:
         """Look whether the tables here take what a node sends, before anything of ours is made here."""
+        if not self._role().applies:
+            return []
         renames = offered.renames
         shapes = renames.named({shape.name: shape for shape in offered.shapes})
         captured = [renames.table(name) for name in offered.captured]
@@ -69,13 +74,23 @@ class DatabaseInbox:
             receive.prepare(self.database)
             self._prepared = True
 
+    def _role(self) -> Role:
+        """What the node here does with the batches of others, whoever is connected to it."""
+        if self._known_role is None:
+            with self.database.begin(Mode.READ) as session:
+                self._known_role = registry.role(session) if registry.is_installed(session) else Role()
+        return self._known_role
+
     def apply_next(self, origin: str, epoch: str) -> int | None:
+        if not self._role().applies:
+            return None
         applied = apply.apply_next(self.database, origin, epoch, self.policies)
         return None if applied is None else applied.rows
 
     def revive(self) -> None:
         """Try again what waits: at first everything, and then what new batches may have brought the parents of."""
-        apply.revive(self.database, self.policies, all_waiting=self.fresh)
+        if self._role().applies:
+            apply.revive(self.database, self.policies, all_waiting=self.fresh)
         self.fresh = False
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
@@ -83,9 +98,23 @@ class DatabaseInbox:
             rows = session.run("letters_waiting", origin=origin, epoch=epoch)
         return dict(rows)
 
+    def receipts(self) -> list[Signed]:
+        with self.database.begin(Mode.READ) as session:
+            return receipts.carried(session)
+
+    def bring(self, signed: Sequence[Signed]) -> None:
+        """The node here acts on them by itself; it knows which destinations are final."""
+        with self.database.begin(Mode.WRITE) as session:
+            refused = receipts.bring(session, signed)
+        if refused:
+            raise refused[0]
+
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> "Stream | None":
-        """The batch after this position, which arrives while it is read, where the database can take it so."""
-        if not self.database.stages_ahead:
+        """The batch after this position, which arrives while it is read, where the database can take it so.
+
+        A relay takes none: it keeps the batch as it was sealed.
+        """
+        if not self.database.stages_ahead or self._role() != Role():
             return None
         return Stream(self.database, self.policies, after, shapes, sections, self.carrier)
 
@@ -174,6 +203,8 @@ class Stream:
     def _work(self, shapes: Sequence[Shape], sections: Sequence[Section]) -> None:
         try:
             with self._database.begin(Mode.WRITE) as session:
+                if registry.role(session) != Role():
+                    raise _GivenUp("a relay keeps batches as they were sealed")
                 if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
                     raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
                 renames = names.of(session, self._after.origin)

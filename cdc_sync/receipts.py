@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import clock, peers
+from cdc_sync import clock, peers, registry
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import chain, device
 from cdc_sync.core import receipts as core
@@ -13,7 +13,7 @@ from cdc_sync.core.chain import Position
 from cdc_sync.core.receipts import Applied, Receipt, Signed
 from cdc_sync.core.wire import decode_header
 from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.errors import ConfigError, RejectedReceipt
+from cdc_sync.errors import CdcSyncError, ConfigError, RejectedBatch, RejectedReceipt
 
 
 class Taken(StrEnum):
@@ -95,6 +95,69 @@ def take(session: Session, signed: Signed) -> Taken:
     return Taken.NEWER
 
 
+def bring(session: Session, signed: Iterable[Signed]) -> list[CdcSyncError]:
+    """Take the receipts that somebody brings; those of givers that are not known here a relay keeps for others.
+
+    Returns why some were refused. One about a chain of which nothing is known here is passed over. ``settle`` is the
+    caller's to do, where the node's file is known.
+    """
+    refused: list[CdcSyncError] = []
+    for each in signed:
+        try:
+            _bring(session, each)
+        except (RejectedReceipt, RejectedBatch) as error:
+            refused.append(error)
+    return refused
+
+
+def _bring(session: Session, signed: Signed) -> None:
+    receipt = core.read(signed)
+    own = any((receipt.origin, receipt.epoch) == (name, epoch) for name, epoch, _ in session.run("node"))
+    if not own and not session.run("given", origin=receipt.origin, epoch=receipt.epoch):
+        return
+    if peers.find(session, receipt.giver) is not None:
+        take(session, signed)
+    elif not own and registry.role(session).relays:
+        core.verify(signed, signed.public_key)
+        _pass_on(session, receipt, signed)
+
+
+PASSED = 8
+"""Receipts of one chain by unknown givers that are kept to hand on: nobody can fill the table with inventions."""
+
+
+def _pass_on(session: Session, receipt: Receipt, signed: Signed) -> None:
+    kept = {(giver, bytes(key)) for giver, key in session.run("passing", origin=receipt.origin, epoch=receipt.epoch)}
+    if (receipt.giver, signed.public_key) in kept or len(kept) < PASSED:
+        _keep_signed(session, receipt, signed)
+
+
+def _keep_signed(session: Session, receipt: Receipt, signed: Signed) -> None:
+    session.run(
+        "receipt_pass",
+        giver=receipt.giver,
+        public_key=signed.public_key,
+        origin=receipt.origin,
+        epoch=receipt.epoch,
+        stored=receipt.stored,
+        applied=receipt.applied,
+        **_signed(signed),
+    )
+
+
+def publish(database: Database, key: Ed25519PrivateKey, node: str) -> None:
+    """Sign how far every chain has come here, where that is news, for whoever reads it over a database connection."""
+    asked = {"node": node, "public_key": device.public_of(key)}
+    with database.begin(Mode.READ) as session:
+        news = session.run("unsigned", **asked)
+    if not news:
+        return
+    with database.begin(Mode.WRITE) as session:
+        for origin, epoch in news:
+            signed = give(session, key, node, origin, epoch)
+            _keep_signed(session, core.read(signed), signed)
+
+
 def recognise(session: Session, giver: str, position: Position) -> None:
     """Raises RejectedBatch where somebody's position in a chain is none in that chain as it is known here."""
     name, epoch, _ = (session.run("node") or [("", "", b"")])[0]
@@ -146,6 +209,17 @@ def settle(session: Session, config: Config) -> None:
     """After receipts were taken: let go of what they were the last to speak of."""
     for name, epoch, _ in session.run("node"):
         let_go(session, everywhere(config.final, known(session, name, epoch)))
+    if config.node.relay:
+        for origin, epoch, _, applied, _, count, _, first in session.run("carried"):
+            if count and (upto := _done_with(session, config, origin, epoch, applied)) >= first:
+                session.run("inbox_release", origin=origin, epoch=epoch, number=upto)
+
+
+def _done_with(session: Session, config: Config, origin: str, epoch: str, applied: int) -> int:
+    """The batch of a carried chain up to which nobody needs it from here; nothing is carried to its own origin."""
+    final, said = [d for d in config.final if d.name != origin], known(session, origin, epoch)
+    here = [applied] if config.node.apply else []
+    return min([*here, *([everywhere(final, said)] if final else [])], default=0)
 
 
 def codes(session: Session, key: Ed25519PrivateKey, node: str, origin: str) -> list[tuple[int, str]]:

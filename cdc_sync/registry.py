@@ -33,6 +33,21 @@ class Registered:
     reread: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a node does with the batches of others. It stands in the database, for whoever comes by a connection to it.
+
+    ``relays``: it keeps them until they are applied at its final destinations. ``applies``: to its own tables.
+    """
+
+    relays: bool = False
+    applies: bool = True
+
+
+def role(session: Session) -> Role:
+    return next((Role(relays=bool(r), applies=bool(a)) for r, a in session.run("role")), Role())
+
+
 def is_installed(session: Session) -> bool:
     return bool(session.run("exists")[0][0])
 

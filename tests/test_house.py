@@ -22,6 +22,8 @@ LAYERS = [
         "peers",
         "receipts",
         "held",
+        "relay",
+        "troubles",
         "renew",
         "capture",
         "follow",

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
+from cdc_sync.core.frames import Frame
+from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows, Sealed, Section
 
@@ -68,3 +70,42 @@ class Transport(Protocol):
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
         """How many rows of the origin were put aside there, by what they wait for, where this end can ask for that."""
+
+    def receipts(self) -> Sequence[Signed]:
+        """Signed receipts that lie there, also by others and about others' chains: to be carried where they belong."""
+
+    def bring(self, signed: Sequence[Signed]) -> None:
+        """Hand over receipts about chains that are known there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A chain that somebody offers: batches ``first`` to ``last`` can be fetched; none where ``first`` is beyond.
+
+    ``digest`` is that of batch ``last``.
+    """
+
+    origin: str
+    epoch: str
+    first: int
+    last: int
+    digest: bytes
+
+
+class Offer(Protocol):
+    """The road to one source, from which batches are fetched."""
+
+    def close(self) -> None:
+        """Leave the road."""
+
+    def offers(self) -> Sequence[Chain]:
+        """What can be fetched there. Raises Unreachable where nobody answers."""
+
+    def fetch(self, origin: str, epoch: str, number: int) -> Frame:
+        """One batch; its parts are read as they are asked for, before anything else is asked."""
+
+    def receipts(self) -> Sequence[Signed]:
+        """Signed receipts that lie there, as in ``Transport``."""
+
+    def bring(self, signed: Sequence[Signed]) -> None:
+        """Hand over receipts about the chains that are offered there."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
+from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import Sealed, Section
 from cdc_sync.transports import Offered, Stream
@@ -32,6 +33,10 @@ class Inbox(Protocol):
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]: ...
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None: ...
+
+    def receipts(self) -> Sequence[Signed]: ...
+
+    def bring(self, signed: Sequence[Signed]) -> None: ...
 
 
 class Direct:
@@ -66,3 +71,9 @@ class Direct:
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
         return self.inbox.waiting(origin, epoch)
+
+    def receipts(self) -> Sequence[Signed]:
+        return self.inbox.receipts()
+
+    def bring(self, signed: Sequence[Signed]) -> None:
+        self.inbox.bring(signed)

@@ -102,6 +102,38 @@ create table if not exists cdc_sync.receipt (
     primary key (giver, origin, epoch)
 );
 
+-- Signed receipts to hand on: this node's own, and those of givers that are not known here, about chains that it carries.
+-- Whoever reads them knows which key is whose; here nothing is believed of them.
+create table if not exists cdc_sync.passing (
+    giver text not null,
+    public_key bytea not null,
+    origin text not null,
+    epoch text not null,
+    stored bigint not null,
+    applied bigint not null,
+    data bytea not null,
+    signature bytea not null,
+    primary key (origin, epoch, giver, public_key)
+);
+
+-- What this node does with the batches of others: one row. relays: keeps them for its destinations. applies: to its own
+-- tables. Without a row it applies them and keeps none.
+create table if not exists cdc_sync.role (
+    place integer primary key,
+    relays boolean not null,
+    applies boolean not null
+);
+
+-- What went wrong last with another node; origin: whose batches it was about, empty for all. Gone once it goes well.
+create table if not exists cdc_sync.trouble (
+    peer text not null,
+    origin text not null,
+    message text not null,
+    hint text not null,
+    since text not null,
+    primary key (peer, origin)
+);
+
 -- What was said of columns that a destination does not have, as JSON, so that it is said once.
 create table if not exists cdc_sync.told (
     destination text primary key,
@@ -144,7 +176,8 @@ create table if not exists cdc_sync.position (
     primary key (origin, epoch)
 );
 
--- Batches received, byte for byte. The header of an applied batch stays, its parts go.
+-- Batches received, byte for byte. The header of an applied batch stays, its parts go; at a relay once they are applied at
+-- its final destinations too.
 create table if not exists cdc_sync.inbox (
     origin text not null,
     epoch text not null,

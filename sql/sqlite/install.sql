@@ -65,6 +65,38 @@ create table if not exists cdc_sync_receipt (
     primary key (giver, origin, epoch)
 );
 
+-- Signed receipts to hand on: this node's own, and those of givers that are not known here, about chains that it carries.
+-- Whoever reads them knows which key is whose; here nothing is believed of them.
+create table if not exists cdc_sync_passing (
+    giver text not null,
+    public_key blob not null,
+    origin text not null,
+    epoch text not null,
+    stored integer not null,
+    applied integer not null,
+    data blob not null,
+    signature blob not null,
+    primary key (origin, epoch, giver, public_key)
+);
+
+-- What this node does with the batches of others: one row. relays: keeps them for its destinations. applies: to its own
+-- tables. Without a row it applies them and keeps none.
+create table if not exists cdc_sync_role (
+    place integer primary key,
+    relays integer not null,
+    applies integer not null
+);
+
+-- What went wrong last with another node; origin: whose batches it was about, empty for all. Gone once it goes well.
+create table if not exists cdc_sync_trouble (
+    peer text not null,
+    origin text not null,
+    message text not null,
+    hint text not null,
+    since text not null,
+    primary key (peer, origin)
+);
+
 -- What was said of columns that a destination does not have, as JSON, so that it is said once.
 create table if not exists cdc_sync_told (
     destination text primary key,
@@ -107,7 +139,8 @@ create table if not exists cdc_sync_position (
     primary key (origin, epoch)
 );
 
--- Batches received, byte for byte. The header of an applied batch stays, its parts go.
+-- Batches received, byte for byte. The header of an applied batch stays, its parts go; at a relay once they are applied at
+-- its final destinations too.
 create table if not exists cdc_sync_inbox (
     origin text not null,
     epoch text not null,

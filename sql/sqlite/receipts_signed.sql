@@ -1,4 +1,6 @@
--- Enters: nothing. Leaves: the receipts that others signed, with their chain's origin and their giver's public key.
+-- Enters: nothing. Leaves: signed receipts, with their chain's origin and their giver's public key.
 
 select r.origin, r.data, r.signature, p.public_key from cdc_sync_receipt r join cdc_sync_peer p on p.name = r.giver
-where r.data is not null order by r.giver, r.origin, r.epoch;
+where r.data is not null
+union all
+select origin, data, signature, public_key from cdc_sync_passing;

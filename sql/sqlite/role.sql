@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: whether this node relays, and whether it applies, if that was ever said.
+
+select relays, applies from cdc_sync_role;

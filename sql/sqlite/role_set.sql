@@ -1,0 +1,4 @@
+-- Enters: relays, applies. Leaves: what this node does with the batches of others.
+
+insert into cdc_sync_role (place, relays, applies) values (1, :relays, :applies)
+on conflict (place) do update set relays = excluded.relays, applies = excluded.applies;

@@ -1,0 +1,3 @@
+-- Enters: peer, origin. Leaves: nothing noted of them.
+
+delete from cdc_sync_trouble where peer = :peer and origin = :origin;
