@@ -10,6 +10,7 @@
     │   ├── Forbidden       1  a node is not known here, was revoked, or may not do what it asks
     │   └── TooLarge        1  more than is taken here
     ├── RejectedReceipt     1  a receipt is not by who it says, or is about another chain
+    ├── RejectedBundle      1  a file is no bundle, not for this node, or not by somebody who is known here
     └── Deferred            3  everything possible is done, but something waits
 
 Messages name tables, columns and what to type next. They never hold a row's values, a password or a key.
@@ -81,6 +82,10 @@ class TooLarge(RejectedBatch):
 
 class RejectedReceipt(CdcSyncError):
     """A receipt that must not be believed: of nobody known, changed on its way, or about another chain."""
+
+
+class RejectedBundle(CdcSyncError):
+    """A bundle that must not be believed: damaged, not for this node, or of nobody known. Nothing of it is stored."""
 
 
 class Deferred(CdcSyncError):

@@ -33,6 +33,7 @@ LAYERS = [
         "receive",
         "apply",
         "inbox",
+        "bundles",
         "roads",
         "ship",
         "inspection",
@@ -49,6 +50,7 @@ OUTSIDE = {
     "sqlite3": {"databases/sqlite.py"},
     "click": {
         "cli/__init__.py",
+        "cli/carry.py",
         "cli/conflicts.py",
         "cli/inspect.py",
         "cli/letters.py",
@@ -57,6 +59,7 @@ OUTSIDE = {
         "cli/repair.py",
         "cli/terminal.py",
     },
+    "pyrage": {"transports/envelope.py"},
     "msgspec": {"core/wire.py"},
     "backports": {"core/wire.py"},
     "sqlglot": {"core/filters.py"},

@@ -14,7 +14,7 @@ import click
 from cdc_sync import __version__, capture, config, databases, follow, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
-from cdc_sync.cli import conflicts, inspect, letters, peers, receipts, repair
+from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, repair
 from cdc_sync.cli.terminal import config_option, progress
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred, counted
@@ -54,6 +54,8 @@ main.add_command(repair.verify)
 main.add_command(peers.enroll)
 main.add_command(peers.revoke)
 main.add_command(receipts.receipt)
+main.add_command(carry.export)
+main.add_command(carry.import_)
 main.add_command(inspect.inspect)
 
 
