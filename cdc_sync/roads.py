@@ -1,19 +1,26 @@
 """The roads to other nodes, by what a destination's URL says."""
 
+import urllib.parse
+from pathlib import Path
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import databases
+from cdc_sync import databases, peers
+from cdc_sync.bundles import FolderOffice
 from cdc_sync.config import CARRIED, Config, Destination
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import ConfigError
 from cdc_sync.inbox import DatabaseInbox
 from cdc_sync.transports import Transport
 from cdc_sync.transports.direct import Direct
+from cdc_sync.transports.folder import Folder, Shelf
+
+FILE = "file"
 
 
 def check(destination: Destination) -> None:
     """Raise ConfigError, before anything is sealed, for a destination to which no road leads."""
-    if destination.scheme in CARRIED:
+    if destination.scheme in CARRIED and destination.scheme != FILE:
         raise ConfigError(
             f"destination {destination.name!r}: there is no road by {destination.scheme}:// yet",
             hint="write the URL of its database; without a url its batches wait here",
@@ -24,13 +31,15 @@ def open_road(
     config: Config,
     destination: Destination,
     database: Database,
-    key: Ed25519PrivateKey,  # noqa: ARG001
+    key: Ed25519PrivateKey,
 ) -> Transport:
     """The road to a destination, for the caller to close. ``database`` and ``key`` are this node's own.
 
     Raises Unreachable where nobody answers, and ConfigError where it leads nowhere.
     """
     check(destination)
+    if destination.scheme == FILE:
+        return _folder(config, destination, database, key)
     target = databases.connect(destination.url, config.folder)
     try:
         _check_other(database, target, destination)
@@ -38,6 +47,13 @@ def open_road(
         target.close()
         raise
     return Direct(DatabaseInbox(target, config.policies))
+
+
+def _folder(config: Config, destination: Destination, database: Database, key: Ed25519PrivateKey) -> Folder:
+    peers.learn_configured(database, config)
+    shelf = Shelf(Path(urllib.parse.unquote(urllib.parse.urlsplit(destination.url).path)))
+    shelf.check()
+    return Folder(FolderOffice(database, config, key, shelf, destination.name))
 
 
 def _check_other(own: Database, target: Database, destination: Destination) -> None:

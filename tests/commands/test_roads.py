@@ -152,7 +152,7 @@ def test_without_any_url_changes_are_sealed_and_wait(walk: Walk) -> None:
     assert status(config_).destinations[0].waiting_batches == 1
 
 
-@pytest.mark.parametrize("url", ["https://server", "file:///media/stick"])
+@pytest.mark.parametrize("url", ["https://server"])
 def test_a_road_that_is_not_built_yet_is_said_before_anything_is_sealed(walk: Walk, url: str) -> None:
     walk.config.path.write_text(walk.config.path.read_text() + destination(f'url = "{url}"'))
     install(config.load(walk.config.path))
