@@ -65,6 +65,12 @@ class DatabaseInbox:
         self._prepare()
         return receive.position(self.database, origin, epoch)
 
+    def holds(self, origin: str, epoch: str, number: int, digest: bytes) -> bool:
+        """Whether this very batch is stored here."""
+        with self.database.begin(Mode.READ) as session:
+            known = session.run("inbox_digest", origin=origin, epoch=epoch, number=number)
+        return bool(known) and bytes(known[0][0]) == digest
+
     def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         self._prepare()
         receive.store(self.database, sealed, parts, self.carrier)

@@ -18,6 +18,7 @@ from cdc_sync.config import Config
 from cdc_sync.core.keys import parents_first
 from cdc_sync.databases import Database, Mode, Session, notes, pages, sqlfiles
 from cdc_sync.databases.base import constant
+from cdc_sync.databases.reading import STANDS
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError
 from cdc_sync.follow import Drifted
@@ -48,19 +49,21 @@ def resync(
     *,
     where: str = "",
     anew: bool = False,
+    op: str = "",
     progress: Progress | None = None,
 ) -> list[Resynced]:
     """Have the rows of these tables (all captured ones, where none is named) sent as they stand, parents first.
 
     ``where`` is a condition on them, in portable SQL. A run that was stopped goes on where it stopped when the same is
     asked for again, unless ``anew``. The rows travel with the next ``replicate``; a progress is told of those noted.
+    ``op`` is said by a rejoin: as which notes they travel (see ``databases.reading``).
     Raises ConfigError for a table that is not captured or is paused, and for a condition that cannot be used.
     """
     _followed(database, config, lambda: _check(database, config, tables, where))
-    order = database.patiently(lambda session: _begin(session, tables, where, anew=anew))
+    order = database.patiently(lambda session: _begin(session, tables, where, op, anew=anew))
     if progress is not None:
         _announce(database, order, where, progress)
-    done = [_table(database, config, name, before, where, progress or Progress()) for name, before in order]
+    done = [_table(database, config, name, before, where, op, progress or Progress()) for name, before in order]
     with database.begin(Mode.WRITE) as session:
         session.run("resync_end")
     return done
@@ -110,11 +113,24 @@ def _check_where(source: Source, name: str, where: str) -> None:
             raise ConfigError(f"table {name!r} has no column {column!r}", hint="it has " + ", ".join(columns))
 
 
-def _begin(session: Session, tables: Sequence[str], where: str, *, anew: bool) -> list[tuple[str, int]]:
+def begin(session: Session, op: str) -> None:
+    """Have every row of every captured table sent, as these notes: ``resync`` goes on from there."""
+    session.run("resync_prepare")
+    _begin(session, (), "", op, anew=True)
+
+
+def under_way(session: Session) -> str:
+    """As which notes a rejoin's rows are to be sent, where it was stopped; nothing where there is none."""
+    session.run("resync_prepare")
+    requests = (json.loads(request) for _, request, *_ in session.run("resync_tables"))
+    return next((str(request[2]) for request in requests if len(request) > 2), "")
+
+
+def _begin(session: Session, tables: Sequence[str], where: str, op: str, *, anew: bool) -> list[tuple[str, int]]:
     """The tables to do, in order, each with the number of its rows that are noted already."""
     session.run("resync_prepare")
     source = follow.source(session)
-    wanted = {name: _request(source, name, where) for name in chosen(source, tables)}
+    wanted = {name: _request(source, name, where, op) for name in chosen(source, tables)}
     rows = session.run("resync_tables")
     if anew or {name: request for name, request, *_ in rows} != wanted:
         session.run("resync_end")
@@ -125,9 +141,9 @@ def _begin(session: Session, tables: Sequence[str], where: str, *, anew: bool) -
     return [(name, before.get(name, 0)) for name in wanted]
 
 
-def _request(source: Source, name: str, where: str) -> str:
+def _request(source: Source, name: str, where: str, op: str) -> str:
     """What is asked for of a table; a place in it is of use as long as this is the same."""
-    return json.dumps([where, source.shapes[name].identity])
+    return json.dumps([where, source.shapes[name].identity, *([op] if op else [])])
 
 
 def _announce(database: Database, order: Sequence[tuple[str, int]], where: str, progress: Progress) -> None:
@@ -155,18 +171,22 @@ def _wanted(source: Source, name: str, live: sa.FromClause, where: str) -> sa.Co
     return sa.and_(*conditions)
 
 
-def _table(database: Database, config: Config, name: str, before: int, where: str, progress: Progress) -> Resynced:
+def _table(
+    database: Database, config: Config, name: str, before: int, where: str, op: str, progress: Progress
+) -> Resynced:
     rows, goes_on = before, True
     while goes_on:
         started = time.monotonic()
-        noted = _followed(database, config, lambda: database.patiently(lambda session: _chunk(session, name, where)))
+        noted = _followed(
+            database, config, lambda: database.patiently(lambda session: _chunk(session, name, where, op))
+        )
         rows, goes_on = rows + noted, noted == CHUNK
         progress.applied(noted)
         time.sleep(time.monotonic() - started if goes_on else 0)  # others always get their turn
     return Resynced(table=name, rows=rows, before=before)
 
 
-def _chunk(session: Session, name: str, where: str) -> int:
+def _chunk(session: Session, name: str, where: str, op: str) -> int:
     """Note the next rows, and how far that is, in one transaction. Fewer than ``CHUNK`` are the last."""
     source = follow.source(session)
     tracked, names = source.tracked[name], source.shapes[name].identity
@@ -181,7 +201,7 @@ def _chunk(session: Session, name: str, where: str) -> int:
     query = sa.select(*(column.label(f"i{i}") for i, column in enumerate(here)))
     rows = query.where(after, _wanted(source, name, live, where)).order_by(*here).limit(CHUNK).subquery("cdc_sync_next")
     session.database.keep(session, ROWS, sa.select(*rows.c, sa.func.row_number().over(order_by=[*rows.c]).label("n")))
-    count = notes.write(session, tracked, ROWS)
+    count = notes.write(session, tracked, ROWS, op or STANDS)
     kept = sa.table(ROWS, *(sa.column(f"i{i}") for i in range(len(names))), sa.column("n"))
     last = sa.select(*(kept.c[f"i{i}"] for i in range(len(names)))).order_by(kept.c.n.desc()).limit(constant(1))
     place = pages.encoded(session, last) or place

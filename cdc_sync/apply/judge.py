@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from cdc_sync.apply import records
 from cdc_sync.apply.merging import Merger
 from cdc_sync.apply.records import Record
+from cdc_sync.core.change import Op
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
 from cdc_sync.databases import Session, images, tombstones
 from cdc_sync.databases.base import constant
@@ -19,6 +20,8 @@ from cdc_sync.errors import CdcSyncError
 
 MERGED = (Kind.UPDATE_ORIGIN_DIFFERS, Kind.INSERT_EXISTS)
 """Conflicts of two versions of one row, which may have columns of either."""
+
+_COMES = (Op.INSERT, Op.YIELD)
 
 MANY = 500
 """Conflicts that are decided and written down at a time."""
@@ -101,15 +104,20 @@ class Judge:
     def living(self, writer: Writer) -> None:
         """Judge what is inserted or updated, once its parents are there."""
         self.writer = writer
-        found, buried = [], self.buried()
+        found: list[Met] = []
+        idle, buried = [], self.buried()
         for seq, op, at, there, differs, origin, when in self.session.query(self.versions.met(entered=bool(buried))):
             self.stale = True
-            if there and (origin is not None or self._is_conflict(op, bool(differs))):
-                kind = Kind.INSERT_EXISTS if op == "I" else Kind.UPDATE_ORIGIN_DIFFERS
-                found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or ""))
-            elif not there and (op != "I" or buried.get(seq, "") > at):
+            if there and op == Op.YIELD and not differs:
+                idle.append(seq)
+            elif there and (op == Op.YIELD or origin is not None or self._is_conflict(op, bool(differs))):
+                kind = Kind.INSERT_EXISTS if op in _COMES else Kind.UPDATE_ORIGIN_DIFFERS
+                yields = op == Op.YIELD
+                found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or "", yields=yields))
+            elif not there and (op not in _COMES or buried.get(seq, "") > at):
                 found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at, buried=buried.get(seq, "")))
         self._judge(found)
+        self._take_out(idle)
 
     def _is_conflict(self, op: str, differs: bool) -> bool:
         """Whether a row that nobody of ours wrote is in the way: one that is the same, or only older, is not."""
@@ -163,25 +171,30 @@ class Judge:
             raise Held(held)
         if losing and self.policy.merge == "columns" and not self.writer.layout.old:
             self.merger.remember()
-        for start in range(0, len(losing), MANY):
-            self._take_out([constant(seq) for seq in losing[start : start + MANY]])
+        self._take_out(losing)
 
     def _judge_some(self, found: Sequence[Met], latest: str) -> list[Record]:
         """Decide, and write down."""
         outcomes = {met.seq: decide(met, self.policy, self.bench.node, latest) for met in found}
         sources, targets = self._images([constant(met.seq) for met in found])
         if self.policy.merge == "columns":
-            both = [met.seq for met in found if met.kind in MERGED and met.seq in sources and met.seq in targets]
+            both = [
+                met.seq
+                for met in found
+                if met.kind in MERGED and not met.yields and met.seq in sources and met.seq in targets
+            ]
             outcomes |= self.merger.merge(both, sources, targets, outcomes.__getitem__)
         found_here = [self._record(met, outcomes[met.seq], sources, targets) for met in found]
         if self.bench.place is not None:
             records.write(self.session, self.bench.place, found_here)
         return found_here
 
-    def _take_out(self, seqs: Sequence[sa.ColumnElement[Any]]) -> None:
+    def _take_out(self, seqs: Sequence[int]) -> None:
         staged = [self.writer.staging] + ([self.writer.fate, self.writer.mark] if self.writer.layout.old else [])
-        for table in staged:
-            self.session.execute(sa.delete(table).where(table.c.seq.in_(seqs)))
+        for start in range(0, len(seqs), MANY):
+            some = [constant(seq) for seq in seqs[start : start + MANY]]
+            for table in staged:
+                self.session.execute(sa.delete(table).where(table.c.seq.in_(some)))
 
     def _record(self, met: Met, outcome: Outcome, sources: Mapping[int, str], targets: Mapping[int, str]) -> Record:
         return Record(

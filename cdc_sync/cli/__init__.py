@@ -14,7 +14,7 @@ import click
 from cdc_sync import __version__, capture, config, databases, follow, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
-from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, repair
+from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, rejoin, repair
 from cdc_sync.cli.terminal import config_option, progress
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred, counted
@@ -49,6 +49,7 @@ def main() -> None:
 
 main.add_command(letters.dead_letters)
 main.add_command(conflicts.conflicts)
+main.add_command(rejoin.rejoin)
 main.add_command(repair.resync)
 main.add_command(repair.verify)
 main.add_command(peers.enroll)

@@ -10,9 +10,8 @@ from cdc_sync.core.wire import Header, Sealed, encode_header
 from cdc_sync.errors import RejectedBatch
 
 NEW_CHAIN = (
-    "run cdc-sync uninstall-triggers --discard, then cdc-sync install-triggers --include-existing: "
-    "the node starts a new chain and sends every row that it holds; "
-    "rows that it deleted or gave another key meanwhile stay at the destination as they were"
+    "run cdc-sync rejoin: the node begins a new chain, sends again what nobody has and every row that it holds, and "
+    "overwrites nothing with what may be older; of two machines, give one another name and another key first"
 )
 """The way out for a node whose chain does not go on at a destination."""
 

@@ -13,6 +13,8 @@ class Op(StrEnum):
     DELETE = "D"
     KEY = "K"
     """An update that changed a key column: carries the old key beside the new row."""
+    YIELD = "Y"
+    """A row as it stands where a server may know better: inserted where none stands there, and never over one."""
 
 
 class Kind(StrEnum):

@@ -67,7 +67,7 @@ class Met:
     """A staged change (``seq``, captured ``at``) that met a row: who wrote it, and when; empty for the target's own.
 
     Times are ISO 8601 text in UTC, which compares as the times do. ``buried`` is when another origin's deletion of the
-    row was captured, where the row is missing.
+    row was captured, where the row is missing. ``yields``: the change gives way to whatever stands (``Op.YIELD``).
     """
 
     seq: int
@@ -76,11 +76,12 @@ class Met:
     origin: str = ""
     written_at: str = ""
     buried: str = ""
+    yields: bool = False
 
 
 def decide(met: Met, policy: Policy, node: str, latest: str) -> Outcome:
     """Who wins. ``node`` sent the change; a time after ``latest`` is not believed."""
-    if met.kind is Kind.DELETE_MISSING:
+    if met.yields or met.kind is Kind.DELETE_MISSING:
         return Outcome.TARGET
     if policy.conflict == "manual":
         return Outcome.HELD

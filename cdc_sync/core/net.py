@@ -22,6 +22,10 @@ class Event(NamedTuple):
     there: bool = False
 
 
+_COMES = ("I", "Y")
+"""Operations by which a row comes to an identity."""
+
+
 class _Row:
     """A row on its way; ``first`` is the seq of its first change in the batch, once there was one."""
 
@@ -50,7 +54,7 @@ def chains(events: Iterable[Event]) -> Mapping[int, int]:
 
 
 def _follow(standing: defaultdict[Identity, deque[_Row]], event: Event) -> _Row | None:
-    if event.op == "I":
+    if event.op in _COMES:
         standing[event.identity].append(_Row())
         return standing[event.identity][-1]
     here = standing[event.identity if event.was is None else event.was]
@@ -71,7 +75,7 @@ def _occupied_before(events: Iterable[Event]) -> set[Identity]:
     now: dict[Identity, bool] = {}
     for event in events:
         now[event.identity] = event.here
-        if event.op == "I":
+        if event.op in _COMES:
             count[event.identity] -= 1
         elif event.op == "D":
             count[event.identity] += 1

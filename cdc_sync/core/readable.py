@@ -15,7 +15,13 @@ from cdc_sync.core.layout import Layout, layout
 from cdc_sync.core.wire import PartRows
 from cdc_sync.errors import ConfigError
 
-WORDS: Mapping[str, str] = {Op.INSERT: "insert", Op.UPDATE: "update", Op.KEY: "update", Op.DELETE: "delete"}
+WORDS: Mapping[str, str] = {
+    Op.INSERT: "insert",
+    Op.YIELD: "insert",
+    Op.UPDATE: "update",
+    Op.KEY: "update",
+    Op.DELETE: "delete",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

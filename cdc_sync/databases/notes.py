@@ -7,7 +7,7 @@ the row from its own snapshot, and forgets the note where no row stands or where
 import sqlalchemy as sa
 
 from cdc_sync.databases.base import Session, Tracked, constant
-from cdc_sync.databases.reading import DIFFERS, NOTES, STANDS, Reader
+from cdc_sync.databases.reading import DIFFERS, NOTES, STANDS, YIELDS, Reader
 from cdc_sync.databases.source import OWN
 from cdc_sync.databases.sqlfiles import columns
 
@@ -27,7 +27,9 @@ def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
     rows = rows.outerjoin(told, sa.and_(*(live.c[c] == told.c[f"i{i}"] for i, c in enumerate(shape.identity))))
     operations = source.tracked[name].settings.operations
     known = sa.and_(notes.c.op == constant(DIFFERS), sa.true() if "update" in operations else sa.false())
-    op = sa.case((known, constant("U")), else_=constant("I" if "insert" in operations else "U"))
+    yields = sa.and_(notes.c.op == constant(YIELDS), sa.true() if "insert" in operations else sa.false())
+    otherwise = constant("I" if "insert" in operations else "U")
+    op = sa.case((known, constant("U")), (yields, constant(YIELDS)), else_=otherwise)
     old = [live.c[column].label(kept) for column, kept in source.old(name).items()]
     visible = reader.visible(name, "cdc_sync_noted_row")
     return (
@@ -76,7 +78,7 @@ def _told(reader: Reader, name: str) -> sa.Subquery:
 def write(session: Session, tracked: Tracked, rows: str, op: str = STANDS) -> int:
     """Note the rows of a temporary table whose columns ``i0``... tell them apart; returns how many.
 
-    ``op`` is ``DIFFERS`` where a server is known to have them.
+    ``op`` is ``DIFFERS`` where a server is known to have them, ``YIELDS`` where it may know better.
     """
     identity = tracked.shape.identity
     places = columns(f"i{i}" for i in range(len(identity)))

@@ -18,10 +18,12 @@ MAYBE = "R"
 LEFT = "X"
 """The operation of a change that takes a row off the server because the filter became another one."""
 
-STANDS, DIFFERS = NOTES = ("S", "T")
-"""The operations of notes that a row is to be sent as it stands: a server may lack it, or is known to have it."""
+STANDS, DIFFERS, YIELDS = NOTES = ("S", "T", "Y")
+"""The operations of notes that a row is to be sent as it stands: a server may lack it, or has it, or may know
+better. Of several notes of one row the first of these counts.
+"""
 
-_OPERATIONS = {"insert": ("I",), "update": ("U", "K"), "delete": ("D",)}
+_OPERATIONS = {"insert": ("I", "Y"), "update": ("U", "K"), "delete": ("D",)}
 
 
 class Reader:

@@ -114,8 +114,10 @@ class Versions:
                 resolved.c.ready == constant(1),
                 resolved.c.seq.not_in(sa.select(writer.fate.c.seq)) if writer.layout.old else sa.true(),
                 sa.or_(
-                    sa.and_(there, version.c.origin.is_distinct_from(self.node)),
-                    sa.not_(there) if entered else sa.and_(sa.not_(there), resolved.c.op != constant("I")),
+                    sa.and_(
+                        there, sa.or_(version.c.origin.is_distinct_from(self.node), resolved.c.op == constant("Y"))
+                    ),
+                    sa.not_(there) if entered else sa.and_(sa.not_(there), resolved.c.op.not_in(_COMING)),
                 ),
             )
         )
@@ -197,6 +199,9 @@ class Versions:
 
     def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
         return sa.tuple_(*(self.table.c[place] for place in self.places)).in_(places)
+
+
+_COMING = [constant("I"), constant("Y")]
 
 
 def _known(at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -62,6 +62,9 @@ class Transport(Protocol):
         Nothing of it is written where the origin's chain has come elsewhere than to ``after``.
         """
 
+    def holds(self, origin: str, epoch: str, number: int, digest: bytes) -> bool | None:
+        """Whether this very batch is stored there; None where this road brings no answer."""
+
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         """Returns once the batch is stored there; sending one again does no harm."""
 

@@ -22,6 +22,8 @@ class Inbox(Protocol):
 
     def position(self, origin: str, epoch: str) -> Position: ...
 
+    def holds(self, origin: str, epoch: str, number: int, digest: bytes) -> bool: ...
+
     def store(self, sealed: Sealed, parts: Iterable[bytes]) -> None: ...
 
     def apply_next(self, origin: str, epoch: str) -> int | None:
@@ -59,6 +61,9 @@ class Direct:
 
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
         return self.inbox.stream(after, shapes, sections)
+
+    def holds(self, origin: str, epoch: str, number: int, digest: bytes) -> bool:
+        return self.inbox.holds(origin, epoch, number, digest)
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         self.inbox.store(sealed, parts)

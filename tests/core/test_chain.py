@@ -103,7 +103,7 @@ def test_a_whole_chain_is_stored_in_order_and_known_when_sent_again(times: list[
 def test_a_restored_copy_that_goes_on_is_a_fork_with_a_way_out() -> None:
     with pytest.raises(RejectedBatch) as caught:
         judge(at(3, b"mine"), batch(4, b"of the copy"), b"d", None)
-    assert "--include-existing" in caught.value.hint
+    assert "cdc-sync rejoin" in caught.value.hint
 
 
 def digest_of(number: int, chain: str = "own") -> bytes:
@@ -127,7 +127,7 @@ def test_a_destination_that_holds_a_batch_of_another_chain_is_a_fork(
     if stored > newest or (not own and stored >= max(oldest - 1, 1)):
         with pytest.raises(RejectedBatch, match=f"'server' holds a batch {stored} of node 'laptop'") as caught:
             recognise("server", there, held)
-        assert "--include-existing" in caught.value.hint
+        assert "cdc-sync rejoin" in caught.value.hint
     else:
         recognise("server", there, held)
 

@@ -1,0 +1,3 @@
+-- Enters: nothing. Leaves: no header under a number of the old chain.
+
+delete from cdc_sync_outbox where number > 0;
