@@ -148,10 +148,7 @@ def learn(session: Session, name: str, public_key: bytes) -> Peer:
         known = Peer(name=name, public_key=public_key, grants=core.NOTHING, enrolled_at=clock.now())
         _enter(session, known)
     if known.public_key != public_key:
-        raise Forbidden(
-            f"the key of {name!r} is another than before: {device.fingerprint(public_key)}, not {known.fingerprint}",
-            hint="ask its DBA for cdc-sync enroll --show there, and trust nobody who answers otherwise",
-        )
+        raise core.changed_key(name, public_key, known.public_key)
     return known
 
 

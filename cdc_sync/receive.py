@@ -69,6 +69,8 @@ def admit(
     limits.check(limit, header)
     origin = peers.admitted(session, header.node, sealed.public_key, carrier)
     chain.verify(sealed, header.node, origin.public_key)
+    if origin.grants is not None:
+        session.run("peer_lock", name=origin.name)
     check_grants(origin, renames.decode(_renamed(session, header.node)).header(header))
     here = locked_position(session, header.node, header.epoch)
     known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)

@@ -113,8 +113,6 @@ class Replicator:
             follow.check_configured(session, self.config)
         if not self.config.destinations:
             raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
-        for destination in self.config.reached:
-            roads.check(destination)
 
     def _learn(self) -> None:
         """Learn what the tables are like; where they are not what was installed, follow them first."""

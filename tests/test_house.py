@@ -35,6 +35,7 @@ LAYERS = [
         "inbox",
         "bundles",
         "roads",
+        "enrolment",
         "ship",
         "inspection",
         "status",
@@ -43,6 +44,7 @@ LAYERS = [
         "candidates",
         "verify",
     },
+    {"web"},
     {"demo", "cli", "__main__"},
 ]
 OUTSIDE = {
@@ -57,10 +59,15 @@ OUTSIDE = {
         "cli/peers.py",
         "cli/receipts.py",
         "cli/repair.py",
+        "cli/serve.py",
         "cli/terminal.py",
     },
     "pyrage": {"transports/envelope.py"},
     "msgspec": {"core/wire.py"},
+    "httpx": {"transports/http.py"},
+    "starlette": {"web/answers.py", "web/app.py"},
+    "uvicorn": {"web/protocol.py", "web/server.py"},
+    "h11": {"web/protocol.py"},
     "backports": {"core/wire.py"},
     "sqlglot": {"core/filters.py"},
 }

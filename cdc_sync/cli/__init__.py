@@ -14,7 +14,7 @@ import click
 from cdc_sync import __version__, capture, config, databases, follow, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
-from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, rejoin, repair
+from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, rejoin, repair, serve
 from cdc_sync.cli.terminal import config_option, progress
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred, counted
@@ -58,6 +58,7 @@ main.add_command(receipts.receipt)
 main.add_command(carry.export)
 main.add_command(carry.import_)
 main.add_command(inspect.inspect)
+main.add_command(serve.serve)
 
 
 @main.command("install-triggers")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cdc_sync import clock, config, databases, peers
+from cdc_sync import clock, config, databases, enrolment, peers
 from cdc_sync.cli.terminal import config_option
 from cdc_sync.config import Config
 from cdc_sync.core import device
@@ -37,6 +37,10 @@ def _opened(settings: Config) -> Iterator[Database]:
 )
 @click.option("--key", default="", metavar="KEY", help='Its public key, "ssh-ed25519 AAAA...", instead of a code.')
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="The code can be used so long.")
+@click.option("--with", "code", default="", metavar="CODE", help="At the node: enrol with the code from the server.")
+@click.option(
+    "--at", default="", metavar="DESTINATION", help="The destination or source whose code it is, with --with."
+)
 @click.option("--list", "listing", is_flag=True, help="Say who is known here.")
 @click.option("--show", "showing", is_flag=True, help="Say who this node is: what the other DBA needs for --key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with --list or --show.")
@@ -48,6 +52,8 @@ def enroll(
     tables: tuple[str, ...],
     key: str,
     days: int,
+    code: str,
+    at: str,
     listing: bool,
     showing: bool,
     as_json: bool,
@@ -57,9 +63,11 @@ def enroll(
     Example: cdc-sync enroll laptop-07 --table subject --table subject_visit:insert,update
     """
     settings = config.load(config_path)
-    if sum(map(bool, (name, listing, showing))) != 1:
-        raise ConfigError("nothing or too much was asked for", hint="name a node, or say --list or --show")
-    if listing:
+    if sum(map(bool, (name, listing, showing, code or at))) != 1:
+        raise ConfigError("nothing or too much was asked for", hint="name a node, or say --with, --list or --show")
+    if code or at:
+        _apply(settings, code, at)
+    elif listing:
         _list(settings, as_json=as_json)
     elif showing:
         _show(settings, as_json=as_json)
@@ -67,6 +75,16 @@ def enroll(
         _enroll(settings, name, key, read_grants(tables), relay=relay)
     else:
         _invite(settings, name, read_grants(tables), days, relay=relay)
+
+
+def _apply(settings: Config, code: str, at: str) -> None:
+    if not (code and at):
+        raise ConfigError(
+            "a code and a destination belong together", hint="cdc-sync enroll --with CODE --at DESTINATION"
+        )
+    with _opened(settings) as database:
+        peer = enrolment.apply(database, settings, at, code)
+    click.echo(f"{settings.node.name}: enrolled at {peer.name}, whose key is {peer.fingerprint}")
 
 
 def _enroll(settings: Config, name: str, key: str, grants: Grants | None, *, relay: bool) -> None:

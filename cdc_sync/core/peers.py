@@ -100,6 +100,16 @@ def check_grants(peer: Peer, header: Header) -> None:
                 )
 
 
+def check_moved(peer: Peer, before: str, now: str) -> None:
+    """Raise Forbidden where rows that wait for one table would go to another, of which the node may do less."""
+    may = set(peer.grants.get(now, ())) if peer.grants is not None else set(OPERATIONS)
+    if before != now and not may.issuperset(OPERATIONS if peer.grants is None else peer.grants.get(before, ())):
+        raise Forbidden(
+            f"rows of node {peer.name!r} that wait for table {before!r} may not go to {now!r}",
+            hint=f"cdc-sync enroll {peer.name} --key ... --table {now} allows it",
+        )
+
+
 def check_same(known: Peer, public_key: bytes) -> None:
     """Raise Forbidden where a known name comes with another key."""
     if known.public_key != public_key:
@@ -107,6 +117,14 @@ def check_same(known: Peer, public_key: bytes) -> None:
             f"node {known.name!r} is known here with another key, {known.fingerprint}",
             hint="give every machine a node name of its own",
         )
+
+
+def changed_key(name: str, found: bytes, known: bytes) -> Forbidden:
+    """Who answers for a name shows another key than before."""
+    return Forbidden(
+        f"the key of {name!r} is another than before: {device.fingerprint(found)}, not {device.fingerprint(known)}",
+        hint="ask its DBA for cdc-sync enroll --show there, and trust nobody who answers otherwise",
+    )
 
 
 def message(purpose: str, *fields: bytes) -> bytes:

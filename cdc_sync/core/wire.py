@@ -136,6 +136,19 @@ def unpack(data: bytes, kind: type[_Kind], what: str) -> _Kind:
         raise RejectedBatch(f"{what} is damaged", hint="have it sent again") from error
 
 
+def to_json(value: object) -> bytes:
+    """A data class of ours as JSON; bytes become base64."""
+    return msgspec.json.encode(value)
+
+
+def from_json(data: bytes, kind: type[_Kind], what: str) -> _Kind:
+    """What ``to_json`` wrote. Raises RejectedBatch, with ``what`` in its message, for anything else."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except _UNREADABLE as error:
+        raise RejectedBatch(f"{what} cannot be read", hint="see /openapi.json there for what is understood") from error
+
+
 def fingerprint(shapes: Sequence[Shape]) -> bytes:
     """SHA-256 over the shapes: equal as long as the synced schema is."""
     return hashlib.sha256(msgspec.msgpack.encode(tuple(shapes))).digest()
