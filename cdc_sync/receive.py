@@ -1,6 +1,7 @@
 """The fourth room: batches that arrive are verified and stored in the inbox, once, in their origin's order."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cdc_sync import peers
 from cdc_sync.core import chain, limits, renames, wire
@@ -10,7 +11,7 @@ from cdc_sync.core.peers import check_grants
 from cdc_sync.core.wire import Header, Sealed
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import RejectedBatch
-from cdc_sync.registry import is_installed
+from cdc_sync.registry import Role, is_installed, role
 
 
 def prepare(database: Database) -> None:
@@ -44,16 +45,19 @@ def store(
     parts: Iterable[bytes],
     carrier: str | None = None,
     carried: Limits = limits.CARRIED,
+    *,
+    skips: bool = False,
 ) -> Verdict:
     """Store a batch unless it is known already, or comes before one that is still missing.
 
     ``carrier`` is the authenticated node that brings it, its origin or a relay; None for a connection to this database.
-    ``carried`` limits what a carrier brings. Raises RejectedBatch, and stores nothing, for a batch that is damaged,
-    forged or forks its chain; Forbidden for one whose origin or carrier may not do that; TooLarge.
+    ``carried`` limits what a carrier brings. ``skips``: batches in between will not come, as in ``admit``.
+    Raises RejectedBatch, and stores nothing, for a batch that is damaged, forged or forks its chain; Forbidden for one
+    whose origin or carrier may not do that; TooLarge.
     """
     limit = limits.DIRECT if carrier is None else carried
     with database.begin(Mode.WRITE) as session:
-        verdict, header = admit(session, sealed, carrier, limit)
+        verdict, header = admit(session, sealed, carrier, limit, skips=skips)
         if verdict is Verdict.STORE:
             enter(session, header, sealed)
             _store_parts(session, header, parts, None if carrier is None else limit)
@@ -61,9 +65,18 @@ def store(
 
 
 def admit(
-    session: Session, sealed: Sealed, carrier: str | None = None, limit: Limits = limits.DIRECT
+    session: Session,
+    sealed: Sealed,
+    carrier: str | None = None,
+    limit: Limits = limits.DIRECT,
+    *,
+    skips: bool = False,
 ) -> tuple[Verdict, Header]:
-    """Verify a batch and find its place in its origin's chain. Raises what ``store`` does."""
+    """Verify a batch and find its place in its origin's chain. Raises what ``store`` does.
+
+    A relay that applies nothing does without batches that are applied everywhere already, and so are not brought here:
+    what its origin sends follows whatever is stored, and so does what comes with ``skips``.
+    """
     limits.check_encoded(limit, len(sealed.header))
     header = wire.decode_header(sealed.header)
     limits.check(limit, header)
@@ -73,8 +86,14 @@ def admit(
         session.run("peer_lock", name=origin.name)
     check_grants(origin, renames.decode(_renamed(session, header.node)).header(header))
     here = locked_position(session, header.node, header.epoch)
+    if header.number > here.stored + 1 and (skips or carrier in (None, header.node)) and _only_passes_on(session):
+        here = replace(here, stored=header.number - 1, digest=header.previous)
     known = session.run("inbox_digest", origin=header.node, epoch=header.epoch, number=header.number)
     return chain.judge(here, header, sealed.digest, bytes(known[0][0]) if known else None), header
+
+
+def _only_passes_on(session: Session) -> bool:
+    return role(session) == Role(relays=True, applies=False)
 
 
 def _renamed(session: Session, origin: str) -> str | None:

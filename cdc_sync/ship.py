@@ -6,17 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import apply, clock, databases, follow, held, identity, receipts, registry, roads, seal
+from cdc_sync import apply, clock, databases, follow, identity, peers, receipts, registry, relay, roads, seal
+from cdc_sync.carrier import Carrier, Roads
 from cdc_sync.config import Config, Destination
 from cdc_sync.core.chain import Position
-from cdc_sync.core.change import Shape
+from cdc_sync.core.change import Shape, Shapes
 from cdc_sync.core.wire import Header, Sealed, Section, fingerprint
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.databases.source import Source
+from cdc_sync.delivery import LONGEST_WAIT, deliver
+from cdc_sync.delivery import Delivered as Delivered
+from cdc_sync.delivery import Fetched as Fetched
+from cdc_sync.delivery import Progress as Progress
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
 from cdc_sync.transports import Offered, Stream, Transport
@@ -39,28 +44,6 @@ SLOWER = 1.3
 OPEN = 10.0
 """Seconds of quiet after which roads are left."""
 
-LONGEST_WAIT = 60.0
-"""Seconds to wait at most before an unreachable destination is tried again."""
-
-
-class Progress:
-    """What a long drain tells whoever watches. The default tells nobody."""
-
-    def waiting(self, rows: int) -> None:
-        """So many changes are to be sent and applied."""
-
-    def applied(self, rows: int) -> None:
-        """So many more are applied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
-    """How one destination stands after a round: its receipt, and how many rows were put aside there, by state."""
-
-    destination: str
-    receipt: Position
-    waiting: Mapping[str, int] = field(default_factory=dict)
-
 
 class Replicator:
     """One node at work: its database, its key, and its destinations."""
@@ -71,7 +54,10 @@ class Replicator:
         self.roads: dict[str, Transport] = {}
         self.checked: set[str] = set()
         self.delivered: set[str] = set()
+        self.done: list[Delivered | Fetched] = []
         self.seen: Source | None = None
+        self.shapes: Shapes = {}
+        self.captured: list[str] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -85,17 +71,25 @@ class Replicator:
         """Open the node's database and keep other replicators away from it."""
         with databases.connect(self.config.node.database, self.config.folder) as self.source:
             self._check_source()
-            self.key: Ed25519PrivateKey = identity.load(self.config.key_path)
+            self.key: Ed25519PrivateKey = peers.own_key(self.source, self.config)
             with identity.exclusive(self.config.key_path), self.source.exclusive():
+                relay.prepare(self.source, self.config)
+                if any(destination.key for destination in self.config.destinations) or self.config.sources:
+                    peers.learn_configured(self.source, self.config)
+                ways = Roads(self._road, self._leave)
+                self.carrier = Carrier(self.source, self.config, self.key, ways, self.progress)
                 try:
                     self._learn()
                     self._apply_received()
                     yield self
                 finally:
+                    self.carrier.close()
                     self._leave(*self.config.reached)
 
     def _apply_received(self) -> None:
         """Apply what other nodes stored here, and whoever stored it could not apply. It keeps nothing of ours back."""
+        if not self.config.node.apply:
+            return
         try:
             count = apply.drain(self.source, self.config.policies)
         except CdcSyncError as error:
@@ -105,17 +99,27 @@ class Replicator:
                 log.info("applied %d batches that other nodes had stored here", count)
 
     def _check_source(self) -> None:
+        serves = self.config.node.relay or bool(self.config.sources)
         with self.source.begin(Mode.READ) as session:
-            if not registry.is_installed(session) or not (rows := session.run("node")):
+            rows = session.run("node") if registry.is_installed(session) else []
+            if rows:
+                registry.check_node(session, rows[0], self.config.node.name, self.config.key_path)
+                follow.check_configured(session, self.config)
+            elif not serves:
                 raise ConfigError(f"no triggers are installed in {self.source}", hint="run cdc-sync install-triggers")
-            registry.check_node(session, rows[0], self.config.node.name, self.config.key_path)
-            self.epoch = str(rows[0][1])
-            follow.check_configured(session, self.config)
-        if not self.config.destinations:
+            self.epoch = str(rows[0][1]) if rows else ""
+        if not self.config.destinations and (self.config.node.relay or not serves):
             raise ConfigError("the configuration names no destinations", hint="add [[destinations]] with name and url")
+
+    @property
+    def captures(self) -> bool:
+        """Whether this node has changes of its own to send; a relay or a server need not."""
+        return bool(self.epoch)
 
     def _learn(self) -> None:
         """Learn what the tables are like; where they are not what was installed, follow them first."""
+        if not self.captures:
+            return
         try:
             self._look()
         except Drifted:
@@ -137,41 +141,77 @@ class Replicator:
         self.config.renames.check(source.shapes)
         self.shapes, self.captured = source.shapes, sorted(source.tracked)
 
-    def round(self) -> list[Delivered]:
-        """Seal once and bring every destination up to date. Raises the first error, after all have had their turn."""
+    def round(self) -> list[Delivered | Fetched]:
+        """Seal once, bring every destination up to date, and do what others need. Returns what came of it: ``done``.
+
+        Raises the first error with this node's own batches, after all have had their turn; what goes wrong with those
+        of others is told by ``carrier``.
+        """
+        self.done = []
+        self.carrier.begin()
         try:
-            return self._round()
+            errors = self._bring_own() if self.captures else []
+            self._carry()
+            if errors:
+                raise errors[0]
         except BaseException:
             self._forget()
             raise
+        return self.done
 
-    def _round(self) -> list[Delivered]:
+    def _bring_own(self) -> list[CdcSyncError]:
         try:
-            delivered = self._seal()
+            self.done += self._seal()
         except Drifted:
             self._learn()
-            delivered = self._seal()
-        sealed, said = self._sealed(), self._receipts()
+            self.done += self._seal()
         errors = []
         for destination in self.config.reached:
-            if destination.name in self.delivered and said.get(destination.name) == sealed:
-                continue
-            try:
-                delivered.append(Delivered(destination=destination.name, receipt=self._deliver(destination)))
-                self.delivered.add(destination.name)
-            except CdcSyncError as error:
-                self._leave(destination)
-                errors.append(error)
+            if self._is_behind(destination):
+                try:
+                    self._bring(destination)
+                except CdcSyncError as error:
+                    self._leave(destination)
+                    self.carrier.troubles.note(destination.name, self.config.node.name, error)
+                    errors.append(error)
         if not self._released:
             self._release()
-        if errors:
-            raise errors[0]
-        return delivered
+        return errors
 
-    def with_waiting(self, delivered: Delivered) -> Delivered:
+    def _is_behind(self, destination: Destination) -> bool:
+        """Whether a destination may lack something; one that has stored everything is asked now and then."""
+        sealed, there = self._sealed(), self._receipts().get(destination.name, self._at())
+        if destination.name not in self.delivered or there.stored != sealed.stored or there.digest != sealed.digest:
+            return True
+        return there != sealed and self.carrier.turns.due((destination, "own"))
+
+    def _bring(self, destination: Destination) -> None:
+        before = self._receipts().get(destination.name)
+        receipt = self._deliver(destination)
+        self.carrier.troubles.clear(destination.name, self.config.node.name)
+        self.carrier.troubles.clear(destination.name, "")
+        if receipt != before or destination.name not in self.delivered:
+            self.carrier.turns.at_once((destination, "own"))
+            self.done.append(Delivered(destination=destination.name, receipt=receipt))
+        self.carrier.turns.put_off((destination, "own"))
+        self.delivered.add(destination.name)
+
+    def _carry(self) -> None:
+        """What this node does for others."""
+        fetched = self.carrier.fetch()
+        if fetched:
+            self._apply_received()
+        self.done += [*fetched, *self.carrier.deliver()]
+        awaited = self.captures and receipts.everywhere(self.config.final, self._receipts()) < self._sealed().stored
+        if self.carrier.tidings(awaited=awaited):
+            self._kept = None
+
+    def with_waiting(self, done: Delivered | Fetched) -> Delivered | Fetched:
         """The same, with what was put aside there."""
-        destination = next(d for d in self.config.destinations if d.name == delivered.destination)
-        return replace(delivered, waiting=self._road(destination).waiting(self.config.node.name, self.epoch))
+        if isinstance(done, Fetched):
+            return done
+        destination = next(d for d in self.config.destinations if d.name == done.destination)
+        return replace(done, waiting=self._road(destination).waiting(done.receipt.origin, done.receipt.epoch))
 
     def waits(self) -> bool:
         """Whether a change was captured that is not sealed. Costs little; a database that fails says so in a round."""
@@ -251,8 +291,11 @@ class Replicator:
         """Look at every destination before anything is sealed.
 
         Raises SchemaMismatch for one that cannot take the rows, and Unreachable where nobody answers at any of them;
-        while one answers it gets what is for it, and ``round`` reports the others.
+        while one answers it gets what is for it, and ``round`` reports the others. A node without changes of its own
+        seals nothing, and may have sources to visit where nobody else answers.
         """
+        if not self.captures:
+            return
         silent: list[Unreachable] = []
         for destination in self.config.reached:
             try:
@@ -267,11 +310,12 @@ class Replicator:
         if destination.name not in self.roads:
             road = roads.open_road(self.config, destination, self.source, self.key)
             try:
-                if destination.name not in self.checked:
+                if self.captures and destination.name not in self.checked:
                     left_out = road.fit(self._offered(), f"destination {destination.name!r}")
                     self._tell_left_out(destination, left_out)
                     self.checked.add(destination.name)
-                road.call(self.config.node.name, self.config.renames)
+                if self.captures:
+                    road.call(self.config.node.name, self.config.renames)
             except BaseException:
                 road.close()
                 raise
@@ -306,13 +350,14 @@ class Replicator:
             session.run("told_set", destination=destination.name, said=told)
 
     def _deliver(self, destination: Destination) -> Position:
-        road, name = self._road(destination), self.config.node.name
-        receipt = self._keep(destination.name, road.receipt(name, self.epoch))
+        road = self._road(destination)
+
+        def keep(receipt: Position) -> Position:
+            return self._keep(destination.name, receipt)
+
+        receipt = keep(road.receipt(self.config.node.name, self.epoch))
         self._announce(receipt)
-        for batch in held.after(self.source, name, self.epoch, receipt.stored):
-            road.send(batch.sealed, batch.parts())
-        self._keep(destination.name, road.receipt(name, self.epoch))
-        return self._keep(destination.name, road.apply(name, self.epoch, self.progress.applied))
+        return deliver(self.source, road, receipt, keep, self.progress, final=destination.final)
 
     def _announce(self, receipt: Position) -> None:
         with self.source.begin(Mode.READ) as session:
@@ -354,11 +399,28 @@ def seal_waiting(database: Database, config: Config) -> None:
         seal.seal(database, identity.load(config.key_path), clock.now())
 
 
-def drain(config: Config, progress: Progress) -> list[Delivered]:
-    """Send and apply everything that waits, then end."""
+def _nobody(_done: Delivered | Fetched) -> None:
+    """Told of what was done."""
+
+
+def drain(
+    config: Config, progress: Progress, tell: Callable[[Delivered | Fetched], None] = _nobody
+) -> list[Delivered | Fetched]:
+    """Send, fetch and apply everything that waits, then end. ``tell`` hears what was done, also before an error."""
     with Replicator(config, progress).running() as replicator:
         replicator.check()
-        return [replicator.with_waiting(delivered) for delivered in replicator.round()]
+        try:
+            replicator.round()
+        except CdcSyncError:
+            for each in replicator.done:
+                tell(each)
+            raise
+        done = [replicator.with_waiting(each) for each in replicator.done]
+        for each in done:
+            tell(each)
+        if replicator.carrier.errors:
+            raise replicator.carrier.errors[0]
+        return done
 
 
 def run(config: Config, progress: Progress, stop: threading.Event, report: Callable[[CdcSyncError], None]) -> None:
@@ -369,6 +431,8 @@ def run(config: Config, progress: Progress, stop: threading.Event, report: Calla
             try:
                 if replicator.round():
                     active = time.monotonic()
+                for error in replicator.carrier.news:
+                    report(error)
                 wait = POLL
             except CdcSyncError as error:
                 if isinstance(error, ConfigError) and not isinstance(error, Unreachable):

@@ -179,17 +179,28 @@ def replicate(context: click.Context, config_path: Path, *, once: bool) -> None:
     settings = config.load(config_path)
     if once:
         with progress() as bar:
-            delivered = ship.drain(settings, bar or ship.Progress())
-        for item in delivered:
-            click.echo(f"{item.destination}: applied up to batch {item.receipt.applied}")
-            for state, count in item.waiting.items():
-                click.echo(f"  {counted(count, 'row')} put aside there: {state}")
-        if any(item.waiting for item in delivered):
+            done = ship.drain(settings, bar or ship.Progress(), lambda item: _tell_done(item, settings.node.name))
+        if any(isinstance(item, ship.Delivered) and item.waiting for item in done):
             click.echo("hint: cdc-sync dead-letters list --at DESTINATION says why", err=True)
             context.exit(Deferred.exit_code)
         return
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     ship.run(settings, ship.Progress(), _stop_on_signals(), _complain)
+
+
+def _tell_done(item: ship.Delivered | ship.Fetched, node: str) -> None:
+    if isinstance(item, ship.Fetched):
+        click.echo(f"{item.source}: fetched {_batches(item.batches)} of {item.origin}")
+        return
+    at, whose = item.receipt, "" if item.receipt.origin == node else f"{item.receipt.origin} "
+    stored = f", stored up to batch {at.stored}" if at.stored > at.applied else ""
+    click.echo(f"{item.destination}: {whose}applied up to batch {at.applied}{stored}")
+    for state, count in item.waiting.items():
+        click.echo(f"  {counted(count, 'row')} put aside there: {state}")
+
+
+def _batches(number: int) -> str:
+    return f"{number} batch" if number == 1 else f"{number} batches"
 
 
 def _stop_on_signals() -> threading.Event:
