@@ -31,8 +31,8 @@ SPOOL = 16 * 1024 * 1024
 class Listener(Protocol):
     """Who hears what a seal reads while it reads, to be ahead. Nothing of it counts before the batch is sealed."""
 
-    def rows(self, table: str, rows: PartRows) -> None:
-        """Some rows of the batch, in the order of its parts."""
+    def rows(self, rows: PartRows, part: Part, data: bytes) -> None:
+        """Some rows of the batch, in the order of its parts: as they were read, and packed."""
 
     def complete(self) -> None:
         """These were all rows."""
@@ -190,13 +190,14 @@ def _reacts(session: Session, source: Source, name: str) -> bool:
 
 
 def _read_sections(session: Session, reader: Reader, content: Content, listeners: Sequence[Listener]) -> None:
-    encoding = session.database.encoding
+    encoding, read = session.database.encoding, 0
     for section in content.sections:
         query = reader.changes(section.table, keyed=section.keyed)
         for chunk in session.database.read_rows(session, query):
+            read += len(chunk.data)
+            part, data = wire.pack_part(section.table, chunk.rows, encoding, chunk.data, tightly=read <= wire.TURNED)
             for listener in listeners:
-                listener.rows(section.table, PartRows(encoding=encoding, data=chunk.data))
-            part, data = wire.pack_part(section.table, chunk.rows, encoding, chunk.data)
+                listener.rows(PartRows(encoding=encoding, data=chunk.data), part, data)
             content.parts.append(part)
             content.spool.write(data)
     for listener in listeners:

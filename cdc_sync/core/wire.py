@@ -4,8 +4,10 @@ Frame: MessagePack. Part: rows of one table, compressed with zstd; the header ho
 header's own digest covers the whole batch. Rows stand in a part in one of two encodings, named per part:
 
 * ``copy``: PostgreSQL's COPY text, one line a row. Values are the server's own text from end to end; between two
-  PostgreSQL databases no Python object is made of them (DESIGN.md, decision 10).
-* ``rows``: a MessagePack array of rows. Values keep SQLite's storage class: NULL, INTEGER, REAL, TEXT, BLOB.
+  PostgreSQL databases no Python object is made of them (DESIGN.md, decision 10). The first parts of a batch are turned,
+  column after column, and take half the bytes; see ``turn`` for what that costs.
+* ``rows``: a MessagePack array of columns, each an array of values. They keep SQLite's storage class: NULL, INTEGER,
+  REAL, TEXT, BLOB.
 """
 
 import hashlib
@@ -26,8 +28,13 @@ else:
     from backports import zstd
 
 VERSION = 1
-LEVEL = 1
-"""zstd level: 1 costs 0.1 s for the 65 MB of 500,000 visit rows, level 3 twice that for 6 % less."""
+LEVEL = 3
+"""zstd level: for the 92 MB of 500,000 visit rows as lines 1 takes 0.09 s, and 3 takes 0.10 s for a quarter less; rows
+as columns take as long with 3 as with 1, for a third less.
+"""
+
+TURNED = 4 * 1024 * 1024
+"""Bytes of lines at a batch's beginning that are turned before they are packed."""
 
 LARGEST_PART = 1024 * 1024 * 1024
 """No part may grow beyond this when it is unpacked (bytes): a guard against hostile input."""
@@ -38,13 +45,17 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What the header says of one part: its table, how many rows, how they are encoded, its size and SHA-256."""
+    """What the header says of one part: its table, how many rows, how they are encoded, its size and SHA-256.
+
+    ``turned``: by how many columns its lines were turned (see ``turn``), 0 where they stand one after the other.
+    """
 
     table: str
     rows: int
     encoding: Encoding
     size: int
     digest: bytes
+    turned: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,13 +218,14 @@ _unpack = msgspec.msgpack.Decoder(list[list[Any]], ext_hook=_extended).decode
 
 
 def pack_rows(rows: Sequence[Row]) -> bytes:
-    return _pack(rows)
+    """Rows of equally many values, one at least: column after column, because alike values pack well side by side."""
+    return _pack(list(zip(*rows, strict=True)))
 
 
-def unpack_rows(data: bytes) -> list[list[Any]]:
+def unpack_rows(data: bytes) -> list[tuple[Any, ...]]:
     try:
-        return _unpack(data)
-    except _UNREADABLE as error:
+        return list(zip(*_unpack(data), strict=True))
+    except (*_UNREADABLE, ValueError) as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
 
 
@@ -230,11 +242,43 @@ def is_utf8(rows: Iterable[Row]) -> bool:
     return not any(NotUtf8 in map(type, row) for row in rows)
 
 
-def pack_part(table: str, rows: int, encoding: Encoding, data: bytes) -> tuple[Part, bytes]:
-    """Compress a part's rows. Returns what the header says of it, and its bytes."""
+def turn(data: bytes) -> tuple[int, bytes]:
+    """Lines with their values column after column, and the number by which they are turned back.
+
+    The last value of a line stays with the first of the next one, so that nothing is done line by line. It costs 1 µs a
+    row, and as much to turn it back: a third of what a large backlog takes in all, and nothing that is felt in a small
+    one. 10,000 visit rows take 47 kB instead of 76.
+    """
+    width = data.count(b"\t", 0, data.find(b"\n"))
+    if len(data) > TURNED or not width:
+        return 0, data
+    values, columns = data.split(b"\t"), list[bytes]()
+    for column in range(width):
+        columns += values[column::width]
+    return width, b"\t".join(columns)
+
+
+def turn_back(data: bytes, width: int) -> bytes:
+    """The opposite of ``turn``. Raises RejectedBatch for what it cannot have made."""
+    if len(data) > TURNED or not 0 < width <= data.count(b"\t"):
+        raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again")
+    columns, at = data.split(b"\t"), 0
+    values = [b""] * len(columns)
+    for column in range(width):
+        count = len(range(column, len(columns), width))
+        values[column::width] = columns[at : at + count]
+        at += count
+    return b"\t".join(values)
+
+
+def pack_part(table: str, rows: int, encoding: Encoding, data: bytes, *, tightly: bool = False) -> tuple[Part, bytes]:
+    """Compress a part's rows. Returns what the header says of it, and its bytes. ``tightly`` turns lines first."""
+    turned = 0
+    if tightly and encoding == "copy":
+        turned, data = turn(data)
     packed = zstd.compress(data, LEVEL)
     digest = hashlib.sha256(packed).digest()
-    return Part(table=table, rows=rows, encoding=encoding, size=len(packed), digest=digest), packed
+    return Part(table=table, rows=rows, encoding=encoding, size=len(packed), digest=digest, turned=turned), packed
 
 
 def check_part(part: Part, packed: bytes) -> None:
@@ -279,4 +323,4 @@ def unpack_part(part: Part, packed: bytes) -> bytes:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
     if not decompressor.eof:
         raise RejectedBatch(f"a part of the batch unpacks to more than {LARGEST_PART} bytes")
-    return data
+    return turn_back(data, part.turned) if part.turned else data

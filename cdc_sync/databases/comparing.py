@@ -314,7 +314,7 @@ def load(
             with session.attempt():
                 session.database.fill_staging(session, staging, columns, targets, part)
         except RefusedRow as error:
-            rows = pages.split(part)
+            rows = list(pages.split(part))
             refused.append(int(rows.pop(error.row)[0]))
             part = pages.join(part.encoding, rows) if rows else PartRows(encoding=part.encoding, data=b"")
         else:

@@ -64,8 +64,8 @@ def encoded(session: Session, query: sa.Select[*tuple[object, ...]]) -> bytes:
     return b"".join(chunk.data for chunk in session.database.read_rows(session, query))
 
 
-def split(part: PartRows) -> list[list[Any]]:
-    """A part's rows as lists of values, each as it was encoded."""
+def split(part: PartRows) -> Sequence[Sequence[Any]]:
+    """A part's rows as values, each as it was encoded."""
     if part.encoding == "rows":
         return wire.unpack_rows(part.data)
     return [line.split(b"\t") for line in part.data.splitlines()]

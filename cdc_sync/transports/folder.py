@@ -244,6 +244,9 @@ class Folder:
     def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:  # noqa: ARG002
         return None
 
+    def holds(self, origin: str, epoch: str, number: int, digest: bytes) -> bool | None:  # noqa: ARG002
+        return None
+
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         """Kept until all are known: a bundle begins with what is in it."""
         self.batches.append((sealed, parts))

@@ -59,7 +59,7 @@ values = st.one_of(
     st.text(max_size=20),
     st.binary(max_size=20),
 )
-rows = st.lists(st.lists(values, max_size=4), max_size=5)
+rows = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(values, min_size=width, max_size=width), max_size=5))
 
 HEADER = Header(
     version=wire.VERSION,
@@ -104,7 +104,7 @@ def test_fingerprints_are_equal_when_the_shapes_are(some: list[Shape], others: l
 @given(rows)
 def test_rows_read_back_as_they_were_packed(packed: list[list[Any]]) -> None:
     part, data = wire.pack_part("t", len(packed), "rows", wire.pack_rows(packed))
-    assert wire.unpack_rows(wire.unpack_part(part, data)) == packed
+    assert wire.unpack_rows(wire.unpack_part(part, data)) == list(map(tuple, packed))
 
 
 @given(st.integers(0, 2**20))
@@ -181,7 +181,7 @@ def test_a_part_that_was_damaged_before_it_was_signed_is_rejected(packed: bytes)
 @example(b"\x91\x91\xa1\x80")
 def test_bytes_that_are_no_rows_are_rejected_or_read_as_rows(data: bytes) -> None:
     try:
-        assert all(isinstance(row, list) for row in wire.unpack_rows(data))
+        assert all(isinstance(row, tuple) for row in wire.unpack_rows(data))
     except RejectedBatch as error:
         assert error.hint
 
@@ -191,3 +191,32 @@ def test_bytes_that_are_no_rows_are_rejected_or_read_as_rows(data: bytes) -> Non
 )
 def test_deletes_and_key_changes_make_a_section_keyed(counts: dict[str, int], keyed: bool) -> None:
     assert Section(table="t", counts=counts).keyed is keyed
+
+
+LINES = st.integers(1, 5).flatmap(
+    lambda width: st.lists(st.lists(st.binary(max_size=3), min_size=width, max_size=width), min_size=1, max_size=6)
+)
+
+
+@given(LINES)
+def test_lines_are_turned_and_turned_back(values: list[list[bytes]]) -> None:
+    cleaned = [[value.replace(b"\t", b"").replace(b"\n", b"") for value in line] for line in values]
+    data = b"".join(b"\t".join(line) + b"\n" for line in cleaned)
+    part, packed = wire.pack_part("t", len(values), "copy", data, tightly=True)
+    assert part.turned == len(values[0]) - 1
+    assert wire.unpack_part(part, packed) == data
+
+
+@given(st.binary(max_size=60), st.integers(-3, 2**40))
+def test_turned_lines_that_nobody_turned_are_rejected_or_as_long_as_before(data: bytes, width: int) -> None:
+    try:
+        assert len(wire.turn_back(data, width)) == len(data)
+    except RejectedBatch as error:
+        assert error.hint
+
+
+def test_what_is_too_large_to_be_turned_is_left_as_it_is() -> None:
+    data = b"1\t2\n" * (wire.TURNED // 4 + 1)
+    assert wire.turn(data) == (0, data)
+    with pytest.raises(RejectedBatch):
+        wire.turn_back(data, 1)
