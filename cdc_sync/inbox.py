@@ -15,7 +15,7 @@ from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
-from cdc_sync.core.wire import PartRows, Sealed, Section
+from cdc_sync.core.wire import Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
 from cdc_sync.registry import Role
@@ -166,8 +166,13 @@ class Stream:
         self._over.set()
         self._thread.shutdown()
 
-    def rows(self, table: str, rows: PartRows) -> None:
-        self._put((table, rows))
+    def rows(self, rows: PartRows, part: Part, _: bytes) -> None:
+        self._put((part.table, rows))
+
+    @property
+    def over(self) -> bool:
+        """Whether it was given up, or written."""
+        return self._over.is_set()
 
     def complete(self) -> None:
         self._put(None)
@@ -211,6 +216,8 @@ class Stream:
             with self._database.begin(Mode.WRITE) as session:
                 if registry.role(session) != Role():
                     raise _GivenUp("a relay keeps batches as they were sealed")
+                if self._carrier is not None:
+                    session.run("peer_lock", name=self._after.origin)
                 if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
                     raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
                 renames = names.of(session, self._after.origin)

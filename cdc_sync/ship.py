@@ -41,6 +41,9 @@ each other. A look costs half a millisecond.
 SLOWER = 1.3
 """How much later each look comes than the one before, until something has come."""
 
+FOLDER = 5.0
+"""Seconds between two looks at a destination's folder: what was sealed meanwhile goes into one bundle."""
+
 OPEN = 10.0
 """Seconds of quiet after which roads are left."""
 
@@ -181,6 +184,8 @@ class Replicator:
     def _is_behind(self, destination: Destination) -> bool:
         """Whether a destination may lack something; one that has stored everything is asked now and then."""
         sealed, there = self._sealed(), self._receipts().get(destination.name, self._at())
+        if destination.scheme == roads.FILE and destination.name in self.delivered:
+            return self.carrier.turns.due((destination, "own"))
         if destination.name not in self.delivered or there.stored != sealed.stored or there.digest != sealed.digest:
             return True
         return there != sealed and self.carrier.turns.due((destination, "own"))
@@ -193,7 +198,10 @@ class Replicator:
         if receipt != before or destination.name not in self.delivered:
             self.carrier.turns.at_once((destination, "own"))
             self.done.append(Delivered(destination=destination.name, receipt=receipt))
-        self.carrier.turns.put_off((destination, "own"))
+        if destination.scheme == roads.FILE:
+            self.carrier.turns.put_off((destination, "own"), FOLDER, FOLDER)
+        else:
+            self.carrier.turns.put_off((destination, "own"))
         self.delivered.add(destination.name)
 
     def _carry(self) -> None:
@@ -226,6 +234,7 @@ class Replicator:
 
     def _seal(self) -> list[Delivered]:
         """Seal what waits; the destinations that are up to date hear it already while it is read."""
+        self._open_ahead()
         with ExitStack() as streams:
             listening: dict[str, Stream] = {}
             before, said = self._sealed(), self._receipts()
@@ -242,6 +251,14 @@ class Replicator:
             log.info("sealed batch %d: %d changes", sealed[0].number, sealed[0].rows)
             return [item for name, stream in listening.items() for item in self._finish(name, stream, *sealed)]
 
+    def _open_ahead(self) -> None:
+        """Open the roads over which a batch may stream, while nothing is being read here (see ``_streams``)."""
+        if not self.waits():
+            return
+        for destination in self.config.reached:
+            with suppress(CdcSyncError):
+                self._road(destination)
+
     def _see(self, session: Session) -> Source:
         self.seen = follow.source(session)
         return self.seen
@@ -249,14 +266,15 @@ class Replicator:
     def _streams(
         self, sealed: Position, said: Mapping[str, Position], shapes: Sequence[Shape], sections: Sequence[Section]
     ) -> Iterator[tuple[str, Stream]]:
-        """Roads to destinations that are up to date. Asked amid a seal, so it reads nothing here: without WAL, a new
-        reader would wait for a commit that waits for the seal's own to end.
+        """Open roads to destinations that are up to date. Asked amid a seal, so it reads nothing here: without WAL, a
+        new reader would wait for a commit that waits for the seal's own to end.
         """
         for destination in self.config.reached:
-            if destination.name not in self.checked or said.get(destination.name, self._at()) != sealed:
+            road = self.roads.get(destination.name)
+            if road is None or said.get(destination.name, self._at()) != sealed:
                 continue
             try:
-                stream = self._road(destination).stream(sealed, shapes, sections)
+                stream = road.stream(sealed, shapes, sections)
             except CdcSyncError as error:
                 log.debug("no stream to %s: %s", destination.name, error)
             else:

@@ -54,11 +54,15 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A session: the token that its requests bear, bytes of the largest batch that is taken, whether it is applied."""
+    """A session: the token that its requests bear, and bytes of the largest batch that is taken.
+
+    ``applies``: what is stored is applied by the server itself. ``streams``: batches are taken while they are sealed.
+    """
 
     token: str = field(repr=False)
     largest_batch: int
     applies: bool
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

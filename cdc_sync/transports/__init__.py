@@ -10,7 +10,7 @@ from cdc_sync.core.change import Shape
 from cdc_sync.core.frames import Frame
 from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
-from cdc_sync.core.wire import PartRows, Sealed, Section
+from cdc_sync.core.wire import Part, PartRows, Sealed, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class Offered:
 class Stream(AbstractContextManager["Stream"], Protocol):
     """A batch on its way while it is still being sealed. Leaving it unfinished undoes what it did."""
 
-    def rows(self, table: str, rows: PartRows) -> None:
-        """Some rows of the batch, in the order of its parts."""
+    def rows(self, rows: PartRows, part: Part, data: bytes) -> None:
+        """Some rows of the batch, in the order of its parts: as they were read, and packed."""
 
     def complete(self) -> None:
         """These were all rows."""

@@ -15,6 +15,7 @@ from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import Sealed, Section
 from cdc_sync.errors import Deferred, RejectedReceipt, TooLarge
 from cdc_sync.transports import Chain, Offered, Stream
+from cdc_sync.transports.flow import Flow
 from cdc_sync.transports.http import Line, plain
 
 WAIT = 25
@@ -25,6 +26,9 @@ IDLE = 60.0
 
 AT_ONCE = 200
 """Receipts that are brought by one request."""
+
+REST = 300.0
+"""Seconds without streams after one that came to nothing: over a slow network it costs what it sent in vain."""
 
 SPOOL = 1024 * 1024
 """Bytes of a fetched batch that are held in memory; the rest stands in a temporary file."""
@@ -56,6 +60,7 @@ class Remote(_Road):
     def __init__(self, line: Line, take: Callable[[Signed], None]) -> None:
         super().__init__(line, take)
         self._rows: dict[int, int] = {}
+        self._streams_from = 0.0
 
     def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         offer = talk.Offer(shapes=offered.shapes, captured=offered.captured, renames=offered.renames.tables)
@@ -68,13 +73,13 @@ class Remote(_Road):
     def receipt(self, origin: str, epoch: str) -> Position:
         return self._told(origin, epoch)[0].position
 
-    def stream(
-        self,
-        after: Position,  # noqa: ARG002
-        shapes: Sequence[Shape],  # noqa: ARG002
-        sections: Sequence[Section],  # noqa: ARG002
-    ) -> Stream | None:
-        return None
+    def stream(self, after: Position, shapes: Sequence[Shape], sections: Sequence[Section]) -> Stream | None:
+        if time.monotonic() < self._streams_from or not self._line.ticket.streams:
+            return None
+        return Flow(self._line, after, shapes, sections, self._rest)
+
+    def _rest(self) -> None:
+        self._streams_from = time.monotonic() + REST
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         header = wire.decode_header(sealed.header)

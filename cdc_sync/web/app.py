@@ -19,15 +19,17 @@ from starlette.routing import Route
 from cdc_sync import __version__
 from cdc_sync.core import device, frames, talk, wire
 from cdc_sync.core import receipts as core
+from cdc_sync.core.flow import Reader
 from cdc_sync.core.peers import Application
 from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
-from cdc_sync.errors import Forbidden, RejectedBatch
+from cdc_sync.errors import CdcSyncError, Forbidden, RejectedBatch
 from cdc_sync.web import answers, limits
 from cdc_sync.web.answers import BadRequest, Unauthorized, Unknown
 from cdc_sync.web.applier import Applier, Chain
 from cdc_sync.web.description import description
 from cdc_sync.web.desk import Desk, Place
+from cdc_sync.web.incoming import Incoming
 from cdc_sync.web.notices import Notices
 from cdc_sync.web.sessions import Sessions, Who
 
@@ -57,7 +59,8 @@ class App:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.sessions = Sessions()
-        self.uploads = limits.Uploads()
+        self.uploads = limits.Places(limits.UPLOADS, limits.UPLOADS_OF_ONE)
+        self.streams = limits.Places(limits.STREAMS, 1, patience=0.0)
         self.notices = Notices()
         self.applier = Applier(desk.database, desk.config, self.notices.tell) if desk.config.serve.apply else None
         a_minute = desk.config.serve.requests_a_minute
@@ -81,6 +84,7 @@ class App:
             ("GET", "/v1/positions", self.positions),
             ("PUT", f"/v1/batches{chain}/{{number}}", self.put_batch),
             ("GET", f"/v1/batches{chain}/{{number}}", self.get_batch),
+            ("PUT", f"/v1/stream{chain}/{{number}}", self.put_stream),
             ("GET", f"/v1/digests{chain}/{{number}}", self.digest),
             ("GET", "/v1/receipts", self.receipts),
             ("POST", "/v1/receipts", self.take_receipts),
@@ -157,7 +161,12 @@ class App:
         await self.work(self.desk.peer, who)
         serve = self.desk.config.serve
         return answers.json(
-            talk.Ticket(token=self.sessions.open(who), largest_batch=self.desk.limits.batch, applies=serve.apply)
+            talk.Ticket(
+                token=self.sessions.open(who),
+                streams=serve.apply and self.desk.streams,
+                largest_batch=self.desk.limits.batch,
+                applies=serve.apply,
+            )
         )
 
     async def enrol(self, request: Request) -> Response:
@@ -191,6 +200,25 @@ class App:
         if self.applier:
             self.applier.wake(place[:2])
         return answers.json(talk.Stored(verdict=verdict))
+
+    async def put_stream(self, request: Request) -> Response:
+        """A batch while it is being sealed. Nothing of it is left where it does not go on at once to its end."""
+        who, place = self.who(request), _place(request)
+        await self.work(self.desk.peer, who)
+        async with self.streams.place(who.node):
+            incoming, reader = Incoming(self.desk, who, place), Reader()
+            try:
+                async for piece in limits.pieces(request.receive, limits.STREAM_PATIENCE, limits.STREAM_SLOWEST):
+                    for message, data in reader.feed(piece):
+                        await asyncio.to_thread(incoming.take, message, data)
+                incoming.check_over()
+            except CdcSyncError as error:
+                response = answers.failed(error)
+                response.headers["connection"] = "close"
+                return response
+            finally:
+                await asyncio.to_thread(incoming.close)
+        return answers.json(talk.Stored(verdict="applied"))
 
     async def get_batch(self, request: Request) -> Response:
         who, place = self.who(request), _place(request)

@@ -55,6 +55,11 @@ class Desk:
         known.check_same(peer, who.public_key)
         return peer
 
+    @property
+    def streams(self) -> bool:
+        """Whether batches are taken while they are sealed: where they are applied and not kept for others."""
+        return self.database.stages_ahead and not self.config.node.relay
+
     def ready(self) -> None:
         """Raises what the database says where it does not answer."""
         with self.database.begin(Mode.READ) as session:

@@ -25,6 +25,12 @@ TALK = 16 * 1024 * 1024
 UPLOADS, UPLOADS_OF_ONE = 48, 4
 """Batches that arrive at the same time: of all nodes, and of one."""
 
+STREAMS = 3
+"""Batches that are taken while they are sealed, at the same time: each holds a transaction, and rows in memory."""
+
+STREAM_PATIENCE, STREAM_SLOWEST = 10.0, 32 * 1024
+"""Seconds, and bytes a second, for those: other nodes' rows may wait for theirs."""
+
 IN_MEMORY = 256 * 1024
 """Bytes of an arriving batch that are held in memory; the rest stands in a temporary file."""
 
@@ -81,22 +87,25 @@ def place(host: str) -> str:
     return host
 
 
-class Uploads:
-    """The places for batches that arrive."""
+class Places:
+    """Places for batches that arrive: so many for all nodes, so many for one, and seconds to wait for one of them."""
 
-    def __init__(self) -> None:
-        self._all = asyncio.Semaphore(UPLOADS)
+    def __init__(self, places: int, of_one: int, patience: float = PATIENCE) -> None:
+        self._all = asyncio.Semaphore(places)
+        self._of_one = of_one
+        self._patience = patience
         self._of: Counter[str] = Counter()
 
     @asynccontextmanager
     async def place(self, node: str) -> AsyncIterator[None]:
         """Wait for a place. Raises Busy where a node has enough of them, or nothing becomes free."""
-        if self._of[node] >= UPLOADS_OF_ONE:
-            raise Busy(f"node {node!r} sends {UPLOADS_OF_ONE} batches already", after=1.0, hint="one at a time will do")
+        if self._of[node] >= self._of_one:
+            raise Busy(f"node {node!r} sends other batches already", after=1.0, hint="one at a time will do")
         self._of[node] += 1
         try:
             try:
-                await asyncio.wait_for(self._all.acquire(), PATIENCE)
+                async with asyncio.timeout(self._patience):
+                    await self._all.acquire()
             except TimeoutError:
                 raise Busy("too many nodes send batches now", after=5.0, hint="it is tried again by itself") from None
             try:
@@ -108,15 +117,15 @@ class Uploads:
             self._of += Counter()
 
 
-async def pieces(receive: Receive) -> AsyncIterator[bytes]:
+async def pieces(receive: Receive, patience: float = PATIENCE, slowest: int = SLOWEST) -> AsyncIterator[bytes]:
     """A body as it comes. Raises Slow for a client that stops, crawls or goes."""
     loop = asyncio.get_running_loop()
     began, size = loop.time(), 0
     while True:
         try:
-            message = await asyncio.wait_for(receive(), PATIENCE)
+            message = await asyncio.wait_for(receive(), patience)
         except TimeoutError:
-            raise Slow(f"nothing came for {PATIENCE:.0f} seconds", hint="check the connection; try again") from None
+            raise Slow(f"nothing came for {patience:.0f} seconds", hint="check the connection; try again") from None
         if message["type"] == "http.disconnect":
             raise Slow("the client went before its end")
         body = message.get("body", b"")
@@ -125,8 +134,8 @@ async def pieces(receive: Receive) -> AsyncIterator[bytes]:
             yield body
         if not message.get("more_body"):
             return
-        if loop.time() - began > PATIENCE + size / SLOWEST:
-            raise Slow(f"fewer than {SLOWEST} bytes came in a second", hint="check the connection; try again")
+        if loop.time() - began > patience + size / slowest:
+            raise Slow(f"fewer than {slowest} bytes came in a second", hint="check the connection; try again")
 
 
 async def body(receive: Receive, limit: int) -> bytes:
