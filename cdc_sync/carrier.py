@@ -236,9 +236,10 @@ class Carrier:
             receipts.publish(self.database, self.key, self.config.node.name)
         if self.config.node.relay:
             with self.database.begin(Mode.READ) as session:
-                awaited |= any(each.batches for each in relay.carried(session))
+                awaited |= bool(relay.carried(session))
         for destination in self.config.reached:
-            if awaited and self.turns.due((destination, "receipts")) and self.turns.due(destination):
+            looked_at = awaited or destination.scheme == roads.FILE
+            if looked_at and self.turns.due((destination, "receipts")) and self.turns.due(destination):
                 self._exchange(destination)
         try:
             self._go_home(self._visits)

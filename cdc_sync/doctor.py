@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cdc_sync import aside, databases, registry
+from cdc_sync import aside, databases, peers, registry, troubles
 from cdc_sync.capture import Capture, Wanted, wanted
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan, skew
@@ -46,9 +46,19 @@ def examine(database: Database, config: Config) -> list[Finding]:
         if not registry.is_installed(session):
             raise ConfigError(f"no triggers are installed in {database}", hint=f"run {INSTALL}")
         registry.check_name(session, config.node.name)
+        others = [*_others(session, config)]
+        if not session.run("node") and (config.node.relay or config.sources or not config.tables):
+            found = [*others, *_key(config), *_aside(session, "database", "", config.deferred_limit)]
+            source = _Source(shapes={}, captured={}, clock=session.run("clock")[0][0], comparing={})
+            return found + [each for d in config.databases for each in _destination(config, d, source)]
         now = wanted(session, config.tables)
         config.renames.check(now.shapes)
-        found = [*_node(session, config), *_captures(session, now), *_around(session, now, config.deferred_limit)]
+        found = [
+            *others,
+            *_node(session, config),
+            *_captures(session, now),
+            *_around(session, now, config.deferred_limit),
+        ]
         found += _encoding(session, "database")
         source = _Source(
             shapes=now.shapes,
@@ -81,9 +91,34 @@ def _node(session: Session, config: Config) -> Iterator[Finding]:
     except CdcSyncError as error:
         yield Finding(subject=config.node.name, message=str(error), mend=error.hint)
         return
-    if stat.S_IMODE(config.key_path.stat().st_mode) & 0o077:
+    yield from _key(config)
+
+
+def _key(config: Config) -> Iterator[Finding]:
+    if config.key_path.exists() and stat.S_IMODE(config.key_path.stat().st_mode) & 0o077:
         mend = f"chmod 600 {config.key_path.name}"
         yield Finding(subject=config.node.name, message="others can read the device key", mend=mend)
+
+
+def _others(session: Session, config: Config) -> Iterator[Finding]:
+    """What went wrong with other nodes, and whose word cannot be believed."""
+    for trouble in troubles.told(session):
+        about = f", batches of {trouble.origin}" if trouble.origin not in ("", config.node.name) else ""
+        message = f"{trouble.message} (since {trouble.since}; nothing was deleted)"
+        mend = trouble.hint or "cdc-sync replicate --once tries it again"
+        yield Finding(subject=f"{trouble.peer}{about}", message=message, mend=mend)
+    for destination in config.final:
+        if (
+            destination not in config.databases
+            and not destination.key
+            and peers.find(session, destination.name) is None
+        ):
+            yield Finding(
+                subject=f"destination {destination.name}",
+                message="its key is not known here: no receipt of it can be believed, and batches wait for good",
+                mend=f'cdc-sync enroll --with CODE --at {destination.name}; or key = "ssh-ed25519 ..." in the file',
+                urgent=False,
+            )
 
 
 def _captures(session: Session, now: Wanted) -> Iterator[Finding]:
@@ -243,6 +278,8 @@ def _destination(config: Config, destination: Destination, source: _Source) -> l
     subject = f"destination {destination.name}"
     try:
         with databases.connect(destination.url, config.folder) as target, target.begin(Mode.READ) as session:
+            if registry.is_installed(session) and not registry.role(session).applies:
+                return []
             waiting = list(_aside(session, subject, destination.name, config.deferred_limit))
             return waiting + list(_target(session, subject, _renamed(source, config.renames)))
     except CdcSyncError as error:

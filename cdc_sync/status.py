@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cdc_sync import receipts, registry
+from cdc_sync import receipts, registry, relay, troubles
 from cdc_sync.config import Config
 from cdc_sync.core.chain import Position
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import ConfigError
+from cdc_sync.relay import Carried
+from cdc_sync.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +37,30 @@ class DestinationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOn:
+    """What a destination's last receipt said of another node's batches."""
+
+    destination: str
+    stored: int
+    applied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginStatus:
-    """How far another node's batches have come here, and how many of its rows are put aside, by what they wait for."""
+    """How far another node's batches have come here, and how many of its rows are put aside, by what they wait for.
+
+    ``held``, ``held_changes``: batches that lie here, and the changes in them: not applied here, or at a relay not at
+    every final destination; ``there``: what destinations said of them.
+    """
 
     origin: str
     epoch: str
     stored: int
     applied: int
     aside: Mapping[str, int]
+    held: int
+    held_changes: int
+    there: tuple[PassedOn, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +71,19 @@ class Status:
     tables: tuple[TableStatus, ...]
     destinations: tuple[DestinationStatus, ...]
     origins: tuple[OriginStatus, ...]
+    troubles: tuple[Trouble, ...]
 
     @property
     def waiting(self) -> bool:
-        """Whether batches of another node are stored here, or rows put aside, that could not be applied."""
-        return any(origin.stored > origin.applied or origin.aside for origin in self.origins)
+        """Whether something failed, or batches of others lie here, or rows put aside, that could not be applied."""
+        return bool(self.troubles) or any(origin.held or origin.aside for origin in self.origins)
 
 
 def status(database: Database, config: Config) -> Status:
     """Raises ConfigError where nothing is installed."""
     with database.begin(Mode.READ) as session:
         if not registry.is_installed(session):
-            raise ConfigError(f"no triggers are installed in {database}", hint="run cdc-sync install-triggers")
+            raise ConfigError(f"no triggers are installed in {database}", hint=_begin(config))
         registry.check_name(session, config.node.name)
         name, epoch, _ = (session.run("node") or [(config.node.name, "", b"")])[0]
         return Status(
@@ -72,18 +91,33 @@ def status(database: Database, config: Config) -> Status:
             epoch=epoch,
             sealed=(session.run("outbox_last") or [(0, b"")])[0][0],
             tables=tuple(_tables(session)),
-            destinations=tuple(_destinations(session, config, name, epoch)),
-            origins=tuple(
-                OriginStatus(
-                    origin=origin,
-                    epoch=epoch,
-                    stored=stored,
-                    applied=applied,
-                    aside=dict(session.run("letters_waiting", origin=origin, epoch=epoch)),
-                )
-                for origin, epoch, stored, applied, _ in session.run("positions")
-            ),
+            destinations=tuple(_destinations(session, config, name, epoch)) if epoch else (),
+            origins=tuple(_origin(session, config, carried) for carried in relay.carried(session)),
+            troubles=tuple(troubles.told(session)),
         )
+
+
+def _begin(config: Config) -> str:
+    return "run cdc-sync replicate" if config.node.relay and not config.tables else "run cdc-sync install-triggers"
+
+
+def _origin(session: Session, config: Config, carried: Carried) -> OriginStatus:
+    at = carried.position
+    said = receipts.known(session, at.origin, at.epoch) if config.node.relay else {}
+    return OriginStatus(
+        origin=at.origin,
+        epoch=at.epoch,
+        stored=at.stored,
+        applied=at.applied,
+        aside=dict(session.run("letters_waiting", origin=at.origin, epoch=at.epoch)),
+        held=carried.batches,
+        held_changes=carried.rows,
+        there=tuple(
+            PassedOn(destination=d.name, stored=said[d.name].stored, applied=said[d.name].applied)
+            for d in config.destinations
+            if d.name in said
+        ),
+    )
 
 
 def _tables(session: Session) -> Iterator[TableStatus]:

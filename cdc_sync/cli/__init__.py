@@ -228,7 +228,7 @@ def status(context: click.Context, config_path: Path, *, as_json: bool) -> None:
 
 
 def _print_status(report: node_status.Status) -> None:
-    click.echo(f"node {report.node}: {report.sealed} batches sealed")
+    click.echo(f"node {report.node}: {report.sealed} batches sealed" if report.epoch else f"node {report.node}")
     for table in report.tables:
         gap = f"; changes are missed: {table.gap}" if table.gap else ""
         click.echo(f"  {table.table}: {table.unsealed} changes to seal{gap}")
@@ -238,8 +238,20 @@ def _print_status(report: node_status.Status) -> None:
             f"{destination.waiting_changes} changes in {destination.waiting_batches} batches wait"
         )
     for origin in report.origins:
-        aside = "".join(f", {counted(count, 'row')} {state}" for state, count in sorted(origin.aside.items()))
-        click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}{aside}")
+        _print_origin(origin)
+    for trouble in report.troubles:
+        about = f", batches of {trouble.origin}" if trouble.origin not in ("", report.node) else ""
+        click.echo(f"  {trouble.peer}{about}: {trouble.message} (since {trouble.since}; nothing was deleted)")
+        if trouble.hint:
+            click.echo(f"    {trouble.hint}")
+
+
+def _print_origin(origin: node_status.OriginStatus) -> None:
+    aside = "".join(f", {counted(count, 'row')} {state}" for state, count in sorted(origin.aside.items()))
+    held = f", {_batches(origin.held)} held ({counted(origin.held_changes, 'change')})" if origin.held else ""
+    click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}{aside}{held}")
+    for there in origin.there:
+        click.echo(f"    at {there.destination}: stored up to {there.stored}, applied up to {there.applied}")
 
 
 @main.command("demo")

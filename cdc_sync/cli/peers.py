@@ -14,13 +14,13 @@ from cdc_sync.core import device
 from cdc_sync.core.peers import Grants, Invitation, Peer, read_grants
 from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import ConfigError
-from cdc_sync.receive import prepare
+from cdc_sync.relay import prepare
 
 
 @contextmanager
 def _opened(settings: Config) -> Iterator[Database]:
     with databases.connect(settings.node.database, settings.folder) as database:
-        prepare(database)
+        prepare(database, settings)
         yield database
 
 

@@ -152,10 +152,9 @@ def test_without_any_url_changes_are_sealed_and_wait(walk: Walk) -> None:
     assert status(config_).destinations[0].waiting_batches == 1
 
 
-@pytest.mark.parametrize("url", ["https://server"])
-def test_a_road_that_is_not_built_yet_is_said_before_anything_is_sealed(walk: Walk, url: str) -> None:
-    walk.config.path.write_text(walk.config.path.read_text() + destination(f'url = "{url}"'))
+def test_a_server_whose_key_nobody_has_told_is_named_before_anything_is_sealed(walk: Walk) -> None:
+    walk.config.path.write_text(walk.config.path.read_text() + destination('url = "https://server"'))
     install(config.load(walk.config.path))
     walk.add("s1")
     with untouched(walk.config.folder, walk.source, walk.target):
-        refused(run("replicate --once", walk.config), Expected(("'community'", "no road"), "without a url"))
+        refused(run("replicate --once", walk.config), Expected(("'community'", "key"), "enroll --with"))
