@@ -156,5 +156,5 @@ def test_a_server_whose_key_nobody_has_told_is_named_before_anything_is_sealed(w
     walk.config.path.write_text(walk.config.path.read_text() + destination('url = "https://server"'))
     install(config.load(walk.config.path))
     walk.add("s1")
-    with untouched(walk.config.folder, walk.source, walk.target):
+    with untouched(walk.config.folder, walk.source):
         refused(run("replicate --once", walk.config), Expected(("'community'", "key"), "enroll --with"))
