@@ -1,7 +1,7 @@
 """What ``replicate`` does with a destination's folder: lays down what does not lie there, and takes what is for it."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -9,11 +9,9 @@ from cdc_sync import receipts
 from cdc_sync.bundles.making import Maker
 from cdc_sync.bundles.taking import State, bring_in
 from cdc_sync.config import Config
-from cdc_sync.core import wire
 from cdc_sync.core.chain import Position
 from cdc_sync.core.frames import Frame
 from cdc_sync.core.receipts import Signed
-from cdc_sync.core.wire import Sealed
 from cdc_sync.databases import Database, Mode
 from cdc_sync.transports.folder import Shelf
 
@@ -54,12 +52,8 @@ class FolderOffice:
             said = receipts.known(session, origin, epoch).get(self.destination)
         return said or Position(origin=origin, epoch=epoch)
 
-    def put(self, batches: Sequence[tuple[Sealed, Iterable[bytes]]]) -> None:
-        found = [
-            Frame(sealed=sealed, header=wire.decode_header(sealed.header), parts=iter(parts))
-            for sealed, parts in batches
-        ]
-        rest = self._not_there(found)
+    def put(self, batches: Sequence[Frame]) -> None:
+        rest = self._not_there(batches)
         if rest:
             for written in Maker(self.database, self.config, self.key).lay_down(self.shelf, self.destination, rest):
                 log.info("wrote %s: %d changes", written.path, written.rows)

@@ -9,6 +9,7 @@ digest, before it reads any batch. It never holds more than the head, or a batch
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +31,7 @@ LARGEST_HEAD = 4 * MIB
 """Bytes of a head at most: room for the digests of 100,000 batches, or for some 10,000 receipts."""
 
 _MANY = 2**62
+_Piece = TypeVar("_Piece")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,19 +215,24 @@ def _is_possible(stretch: Stretch) -> bool:
 
 
 def _frames(manifest: Manifest, source: Read, limit: Limits) -> Iterator[Frame]:
-    coming = frames.read_all(source, limit)
+    coming = _refusing(frames.read_all(source, limit))
     left = manifest.size
+    for stretch in manifest.stretches:
+        for number in range(stretch.first, stretch.last + 1):
+            frame = next(coming, None)
+            if frame is None:
+                raise RejectedBundle("the bundle ends before its end", hint=AGAIN)
+            _check_frame(frame, stretch, number)
+            left -= frames.size(frame.sealed, frame.header)
+            yield replace(frame, parts=_refusing(frame.parts))
+    if left or next(coming, None) is not None:
+        raise RejectedBundle("the bundle has more or less in it than its manifest says", hint=AGAIN)
+
+
+def _refusing(coming: Iterator[_Piece]) -> Iterator[_Piece]:
+    """The same; what is wrong with a batch is wrong with the bundle."""
     try:
-        for stretch in manifest.stretches:
-            for number in range(stretch.first, stretch.last + 1):
-                frame = next(coming, None)
-                if frame is None:
-                    raise RejectedBundle("the bundle ends before its end", hint=AGAIN)
-                _check_frame(frame, stretch, number)
-                left -= frames.size(frame.sealed, frame.header)
-                yield frame
-        if left or next(coming, None) is not None:
-            raise RejectedBundle("the bundle has more or less in it than its manifest says", hint=AGAIN)
+        yield from coming
     except TooLarge:
         raise
     except RejectedBatch as error:

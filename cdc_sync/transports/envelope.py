@@ -38,6 +38,7 @@ def close(public_key: bytes, plain: Read, write: Write) -> None:
         pyrage.encrypt_io(ends, ends, [recipient])
     except (pyrage.EncryptError, OSError) as error:
         raise ends.error or error from None
+    ends.check()
 
 
 def tag(public_key: bytes) -> str:
@@ -62,6 +63,7 @@ def open_with(private_key: bytes, public_key: bytes, source: Read, write: Write)
         pyrage.decrypt_io(ends, ends, [pyrage.ssh.Identity.from_buffer(private_key)])
     except (pyrage.DecryptError, OSError):
         raise ends.error or RejectedBundle("the bundle was damaged or cut off on its way", hint=AGAIN) from None
+    ends.check()
 
 
 def shown(tag: str) -> str:
@@ -78,7 +80,7 @@ class OtherKey(RejectedBundle):
 
 
 class _Ends:
-    """Both ends as pyrage wants them. It forgets which error was raised in them, so that is kept."""
+    """Both ends as pyrage wants them. It forgets which error was raised in them, or even that one was: it is kept."""
 
     def __init__(self, read: Read, write: Write) -> None:
         self._read, self._write = read, write
@@ -101,6 +103,11 @@ class _Ends:
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+    def check(self) -> None:
+        """Raise what an end raised: pyrage does not ask whether the last bytes were written."""
+        if self.error is not None:
+            raise self.error
 
 
 def _first(source: Read) -> bytes:

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from cdc_sync.core import wire
 from cdc_sync.core.chain import Position
 from cdc_sync.core.change import Shape
+from cdc_sync.core.frames import Frame
 from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import Sealed, Section
@@ -212,7 +214,7 @@ class Office(Protocol):
     def position(self, origin: str, epoch: str) -> Position:
         """What the destination said last of a chain, in receipts that it signed."""
 
-    def put(self, batches: Sequence[tuple[Sealed, Iterable[bytes]]]) -> None:
+    def put(self, batches: Sequence[Frame]) -> None:
         """Lay down batches of a chain that follow each other, as far as they do not lie there."""
 
     def bring(self, signed: Sequence[Signed]) -> None:
@@ -224,10 +226,10 @@ class Folder:
 
     def __init__(self, office: Office) -> None:
         self.office = office
-        self.batches: list[tuple[Sealed, Iterable[bytes]]] = []
+        self.batches: list[Frame] = []
 
     def close(self) -> None:
-        self.batches.clear()
+        self.batches = []
 
     def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         """Nobody is there who could be asked."""
@@ -249,18 +251,22 @@ class Folder:
 
     def send(self, sealed: Sealed, parts: Iterable[bytes]) -> None:
         """Kept until all are known: a bundle begins with what is in it."""
-        self.batches.append((sealed, parts))
+        header = wire.decode_header(sealed.header)
+        if self.batches and header.previous != self.batches[-1].sealed.digest:
+            self.batches = []
+        self.batches.append(Frame(sealed=sealed, header=header, parts=iter(parts)))
 
     def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:  # noqa: ARG002
         batches, self.batches = self.batches, []
-        self.office.put(batches)
+        self.office.put([b for b in batches if (b.header.node, b.header.epoch) == (origin, epoch)])
         return self.office.position(origin, epoch)
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:  # noqa: ARG002
         return {}
 
     def receipts(self) -> Sequence[Signed]:
-        """None beside those that were taken with what lay there."""
+        """Those that lie there are taken with everything else that does."""
+        self.office.collect()
         return ()
 
     def bring(self, signed: Sequence[Signed]) -> None:
