@@ -1,4 +1,4 @@
-"""``cdc-sync`` processes that die by SIGKILL just before or just after their n-th commit, wherever that is in the walk.
+"""``cdc-sync`` processes that die by SIGKILL: just before or after their n-th commit, or after some milliseconds.
 
 A fresh interpreter spends 0.8 s on imports. So one process imports everything, opens nothing, and forks a child for
 each run; the child is a process of its own, with connections of its own, and its death is the kernel's doing.
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -21,7 +22,9 @@ from sqlalchemy.engine.default import DefaultDialect
 
 @dataclass(frozen=True)
 class Run:
-    """A command line of ``cdc-sync``, and the commit to die at: ``moment`` is before or after it."""
+    """A command line of ``cdc-sync``, and when to die: ``before`` or ``after`` the commit of this number, or ``within``
+    so many milliseconds; 0: never.
+    """
 
     moment: str
     number: int
@@ -66,6 +69,13 @@ def die_at(moment: str, number: int) -> None:
     DefaultDialect.do_commit = counted  # type: ignore[method-assign]
 
 
+def die_within(milliseconds: int) -> None:
+    if milliseconds:
+        timer = threading.Timer(milliseconds / 1000, os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+
+
 def serve() -> None:
     """Fork a child for each line of standard input and answer with how it ended."""
     from cdc_sync import cli
@@ -94,7 +104,10 @@ def _become(wanted: Run, output: int, main: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        die_at(wanted.moment, wanted.number)
+        if wanted.moment == "within":
+            die_within(wanted.number)
+        else:
+            die_at(wanted.moment, wanted.number)
         try:
             main(list(wanted.arguments))
         except SystemExit as end:
