@@ -45,6 +45,9 @@ CONNECT, TALK = 10.0, 120.0
 ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that is no batch."""
 
+_PASSING = (408, 429, 500, 502, 503, 504)
+"""Statuses after which it may be otherwise."""
+
 _LONGEST_TEXT = 600
 _KINDS = {kind.__name__: kind for kind in (Forbidden, TooLarge, RejectedBatch, RejectedReceipt, SchemaMismatch)}
 _BY_STATUS: Mapping[int, type[CdcSyncError]] = {403: Forbidden, 409: RejectedBatch, 413: TooLarge}
@@ -252,7 +255,7 @@ class Line:
         if status == 401 and self._ticket is not None:
             self._ticket = None
             raise _Passing(f"{where} wants a new session", hint=_AGAIN)
-        if status in (408, 429) or status >= 500:
+        if status in _PASSING:
             said = plain(told.error) or f"it answers with status {status}"
             raise _Passing(f"{where} does not take it now: {said}", after=_after(response), hint=plain(told.hint))
         if not told.error:

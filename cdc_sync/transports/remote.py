@@ -101,21 +101,29 @@ class Remote(_Road):
     def apply(self, origin: str, epoch: str, progress: Callable[[int], None]) -> Position:
         """Waits while the server applies. Raises Deferred where it says that it cannot."""
         receipt, told = self._told(origin, epoch)
-        seen, moved = receipt.applied, time.monotonic()
-        while self._line.ticket.applies and not told.trouble and receipt.applied < receipt.stored:
-            if time.monotonic() > moved + IDLE:
-                break
+        moved = time.monotonic()
+        progress(self._done(receipt.applied))
+        while receipt.applied < receipt.stored and self._line.ticket.applies and time.monotonic() < moved + IDLE:
+            seen = receipt.applied
             receipt, told = self._told(origin, epoch, wait=WAIT)
             if receipt.applied > seen:
-                progress(sum(self._rows.pop(number, 0) for number in range(seen + 1, receipt.applied + 1)))
-                seen, moved = receipt.applied, time.monotonic()
-        if told.trouble and receipt.applied < receipt.stored:
-            raise Deferred(
-                f"{self._line.there.where} has stored batch {receipt.stored}, and cannot apply batch "
-                f"{receipt.applied + 1}: {plain(told.trouble.error)}",
-                hint=f"{self._line.there.name} says: {plain(told.trouble.hint)}",
-            )
+                progress(self._done(receipt.applied))
+                moved = time.monotonic()
+            elif told.trouble:
+                raise self._cannot(receipt, told.trouble)
         return receipt.position
+
+    def _done(self, applied: int) -> int:
+        """Rows of batches that were sent over this road and are applied now, each told once."""
+        return sum(self._rows.pop(number) for number in list(self._rows) if number <= applied)
+
+    def _cannot(self, receipt: Receipt, trouble: talk.Refusal) -> Deferred:
+        there = self._line.there
+        return Deferred(
+            f"{there.where} has stored batch {receipt.stored}, and cannot apply batch {receipt.applied + 1}: "
+            f"{plain(trouble.error)}",
+            hint=f"{there.name} says: {plain(trouble.hint)}",
+        )
 
     def waiting(self, origin: str, epoch: str) -> Mapping[str, int]:
         return self._told(origin, epoch)[1].aside

@@ -79,10 +79,11 @@ def json(value: object, status: int = 200, headers: Mapping[str, str] | None = N
     return Response(wire.to_json(value), status, media_type=JSON, headers=dict(headers or {}))
 
 
-def refusal(error: CdcSyncError) -> Refusal:
-    """An error as another node is told of it."""
+def refusal(error: CdcSyncError, database: str = "") -> Refusal:
+    """An error as another node is told of it, which is not told where the ``database`` is."""
     if isinstance(error, _TOLD) and not isinstance(error, Unreachable):
-        return Refusal(error=str(error), hint=error.hint, kind=_kind(error))
+        text = str(error).replace(database, "its database") if database else str(error)
+        return Refusal(error=text, hint=error.hint, kind=_kind(error))
     return Refusal(
         error="the database of this server cannot do that now",
         hint="its DBA finds the reason in the log of cdc-sync serve; it is tried again by itself",

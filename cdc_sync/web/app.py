@@ -247,7 +247,10 @@ class App:
         """One chain's, kept back until everything of it is applied, where ``wait`` says for how many seconds."""
         who, chain = self.who(request), _chain(request)
         loop = asyncio.get_running_loop()
-        until = loop.time() + min(_number(request.query_params.get("wait", "0")), LONGEST_WAIT)
+        wait = min(_number(request.query_params.get("wait", "0")), LONGEST_WAIT)
+        until = loop.time() + wait
+        if wait and self.applier:
+            self.applier.nudge(chain)
         with self.notices.listening(chain) as moved:
             while True:
                 moved.clear()

@@ -27,6 +27,9 @@ TURN = 1.0
 AGAIN = 30.0
 """Seconds before a chain is tried again that could not be applied, unless something of it arrives."""
 
+SOON = 1.0
+"""Seconds before it is tried again where its origin asks."""
+
 
 class Applier:
     """Applies everything that is stored, of all origins side by side; ``told`` hears of each chain that moved."""
@@ -54,6 +57,12 @@ class Applier:
         for chain in arrived:
             self._failed.pop(chain, None)
         self._wake.set()
+
+    def nudge(self, chain: Chain) -> None:
+        """Somebody waits for it: what kept it back may be mended."""
+        at, _ = self._failed.get(chain, (float("inf"), None))
+        if time.monotonic() > at + SOON:
+            self.wake(chain)
 
     def trouble(self, chain: Chain) -> Refusal | None:
         """What keeps a chain from being applied."""
@@ -89,7 +98,7 @@ class Applier:
             applied = apply.apply_next(self._database, *chain, self._policies)
         except CdcSyncError as error:
             log.warning("batches of node %r wait here: %s", chain[0], error)
-            self._failed[chain] = (time.monotonic(), refusal(error))
+            self._failed[chain] = (time.monotonic(), refusal(error, str(self._database)))
         else:
             self._failed.pop(chain, None)
             if applied is None:

@@ -111,7 +111,7 @@ class Desk:
                 for origin, epoch, stored, applied, digest in session.run("positions")
                 if self._may_see(peer, origin)
             ]
-        offers = self._offering(who).offers() if peer.relay or peer.name in self._goals else []
+        offers = self._offering(who).offers() if self._sees_all(peer) else []
         return talk.Positions(stored=tuple(stored), held=tuple(map(_held, offers)))
 
     def _offering(self, who: Who) -> Offering:
@@ -126,11 +126,7 @@ class Desk:
             chains = [(origin, epoch)] if origin else [row[:2] for row in session.run("positions")]
             chains = [chain for chain in chains if self._may_see(peer, chain[0])]
             given = [receipts.give(session, self.key, self.name, *chain) for chain in chains]
-            others = [
-                signed
-                for name in sorted({chain[0] for chain in chains} | {who.node})
-                for signed in receipts.carried(session, name)
-            ]
+            others = receipts.carried(session, origin or ("" if self._sees_all(peer) else peer.name))
             aside = session.run("letters_waiting", origin=origin, epoch=epoch) if origin else []
         return talk.Receipts(receipts=(*given, *others), aside={str(state): int(count) for state, count in aside})
 
@@ -139,6 +135,7 @@ class Desk:
         self.peer(who)
         with self.writing(), self.database.begin(Mode.WRITE) as session:
             refused = receipts.bring(session, brought)
+            receipts.settle(session, self.config)
         return talk.Taken(refused=tuple(map(refusal, refused)))
 
     def digest(self, who: Who, place: Place) -> talk.Digest:
@@ -178,7 +175,10 @@ class Desk:
             )
 
     def _may_see(self, peer: Peer, origin: str) -> bool:
-        return peer.relay or peer.name == origin or peer.name in self._goals
+        return peer.name == origin or self._sees_all(peer)
+
+    def _sees_all(self, peer: Peer) -> bool:
+        return peer.relay or peer.name in self._goals
 
     @property
     def _goals(self) -> set[str]:

@@ -30,7 +30,7 @@ def test_an_envelope_is_opened_with_its_key_and_no_other() -> None:
     assert device.fingerprint(PUBLIC).startswith(f"SHA256:{envelope.shown(caught.value.tag)}")
 
 
-@pytest.mark.parametrize("length", [0, 10, 200, len(CLOSED) - 20, len(CLOSED) - 1])
+@pytest.mark.parametrize("length", [0, 10, 200, len(CLOSED) - 20, len(CLOSED) - 1], ids=["0", "10", "200", "-20", "-1"])
 def test_a_truncated_envelope_is_refused(length: int) -> None:
     with pytest.raises(RejectedBundle, match=r"damaged") as caught:
         packets.opened(CLOSED[:length], KEY)
