@@ -224,9 +224,13 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
 
 def unpack_rows(data: bytes) -> list[tuple[Any, ...]]:
     try:
-        return list(zip(*_unpack(data), strict=True))
+        columns = _unpack(data)
+        rows = list(zip(*columns, strict=True))
     except (*_UNREADABLE, ValueError) as error:
         raise RejectedBatch("a part of the batch is damaged", hint="have the batch sent again") from error
+    if columns and not rows:
+        raise RejectedBatch("a part of the batch has columns and no rows", hint="have the batch sent again")
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
