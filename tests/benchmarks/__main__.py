@@ -1,10 +1,10 @@
-"""``python -m tests.benchmarks capture|replicate|apply|lag|profile``: options in, one call, a table or JSON out."""
+"""``python -m tests.benchmarks NAME``: options in, one call, a table or JSON out."""
 
 from collections.abc import Callable
 
 import click
 
-from tests.benchmarks import apply, capture, lag, replicate
+from tests.benchmarks import apply, capture, lag, replicate, transport
 from tests.benchmarks.report import Report
 
 Benchmark = Callable[[int, int], Report]
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, int, int]] = {
     "replicate": (replicate.run, replicate.ROWS, replicate.REPEATS),
     "apply": (apply.run, apply.ROWS, apply.REPEATS),
     "lag": (apply.run_lag, int(lag.SECONDS / lag.PERIOD), apply.REPEATS),
+    "transport": (transport.run, transport.ROWS, transport.REPEATS),
     "profile": (apply.run_profile, apply.ROWS, apply.REPEATS),
 }
 
@@ -29,7 +30,8 @@ def main(name: str, rows: int | None, repeats: int | None, *, as_json: bool) -> 
     """Measure ours beside its rivals. Progress goes to stderr.
 
     capture: what writers pay. replicate: how fast a backlog of one table drains. apply: three tables with two levels of
-    natural keys: catch-up, memory, lag. lag: that alone. profile: where the time of a catch-up goes.
+    natural keys: catch-up, memory, lag. lag: that alone. profile: where the time of a catch-up goes. transport: what
+    each road costs, and 300 laptops at once.
     """
     benchmark, usual_rows, usual_repeats = BENCHMARKS[name]
     report = benchmark(rows or usual_rows, repeats or usual_repeats)
