@@ -375,6 +375,7 @@ def release_script(session: Session) -> str:
     parts = [
         sqlfiles.fill(database.text(name), holes) for change in changes for name, holes in _release(database, change)
     ]
+    parts += [sqlfiles.fill(database.text("version_drop"), {"name": name}) for _, name, _ in session.run("versioned")]
     return "\n".join([*parts, database.text("uninstall")])
 
 
@@ -399,6 +400,8 @@ def _uninstall(session: Session, name: str, *, discard: bool) -> int:
         )
     for entry in captured:
         release(session, entry.change)
+    for _, versions, _ in session.run("versioned"):
+        session.run("version_drop", {"name": versions})
     session.run("uninstall")
     return waiting
 

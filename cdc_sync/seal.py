@@ -15,7 +15,7 @@ from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
-from cdc_sync.databases.reading import LEFT, MAYBE, NOTES, Reader, pointed_at
+from cdc_sync.databases.reading import Reader, prepare
 from cdc_sync.databases.source import Source
 
 MANY = 1_000
@@ -54,6 +54,7 @@ class Content:
     """
 
     spool: IO[bytes]
+    ours: own.Sealing
     shapes: tuple[Shape, ...]
     sections: list[Section]
     read: Sequence[str]
@@ -72,18 +73,24 @@ def seal(
     sealed_at: str,
     listen: Listen = _nobody,
     look: Callable[[Session], Source] = follow.source,
+    dated: own.Dated = own.nothing_dated,
 ) -> tuple[Header, Sealed] | None:
     """Seal everything that waits into the outbox's next batch; None where nothing waits.
 
-    ``sealed_at`` is the time in ISO 8601, for people to read; ``look`` says how the tables are. Raises DatabaseError
-    where the database refuses.
+    ``sealed_at`` is the time in ISO 8601, for people to read; ``look`` says how the tables are, ``dated`` in
+    which of them the newest change wins. Raises DatabaseError where the database refuses.
     """
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
+    with (
+        tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool,
+        tempfile.SpooledTemporaryFile(max_size=SPOOL) as graves,
+    ):
+        ours = own.Sealing(graves, dated)
         with database.snapshot() as snapshot:
             source = look(snapshot)
-            content = _read(snapshot, source, spool, listen)
+            content = _read(snapshot, source, spool, ours, listen)
             sealed = _seal(snapshot, content, source, key, sealed_at) if content.parts else None
         if sealed is None and content.read:
+            ours.bury(database)
             with database.begin(Mode.WRITE) as session:
                 _clear(session, content, source)
     for tracked in (source.tracked[name] for name in content.read):
@@ -107,30 +114,16 @@ def _seal(
     header = _header(snapshot, content, last + 1, bytes(digest), sealed_at)
     sealed = chain.seal(header, key)
     database.store_parts(snapshot, header.number, content.data())
+    content.ours.bury(database)
     with database.sealing(snapshot) as session:
-        own.note_sealed(session, [source.tracked[name] for name in content.read])
+        content.ours.note(session, {name: source.tracked[name] for name in content.read})
         with database.grouped(session):
             _store(session, header, sealed)
             _clear(session, content, source)
     return header, sealed
 
 
-def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapping[str, int]]]:
-    """Who reads what waits, knowing all keys from before it; and how many changes of each operation wait, by table."""
-    names = sorted(source.tracked)
-    upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
-    reader = Reader(source, upto)
-    noted = reader.noted(session)
-    reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
-    for i, name in enumerate(name for name in names if MAYBE in noted[name]):
-        reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
-    gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
-    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
-        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
-    return reader, noted
-
-
-def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) -> Content:
+def _read(session: Session, source: Source, spool: IO[bytes], ours: own.Sealing, listen: Listen) -> Content:
     reader, noted = prepare(session, source)
     names = [name for name in parents_first(source.shapes) if name in source.tracked]
     for i, name in enumerate(names):
@@ -138,6 +131,7 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}
     content = Content(
         spool,
+        ours,
         shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
         sections=[Section(table=name, counts=counts[name]) for name in names if counts[name]],
         read=[name for name in names if noted[name]],
@@ -145,11 +139,8 @@ def _read(session: Session, source: Source, spool: IO[bytes], listen: Listen) ->
     )
     if content.sections:
         _read_sections(session, reader, content, listen(content.shapes, content.sections))
+    ours.read(session, reader, noted)
     return content
-
-
-_GONE = {"D", "K", MAYBE, LEFT}
-"""Operations after which a key from before the batch cannot be found any more."""
 
 
 def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int]) -> Mapping[str, int]:
@@ -202,13 +193,6 @@ def _read_sections(session: Session, reader: Reader, content: Content, listeners
             content.spool.write(data)
     for listener in listeners:
         listener.complete()
-
-
-def _parents_to_keep(source: Source, gone: set[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Parents whose old keys this batch needs, grandparents first, because their children's keys run through them."""
-    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in gone]
-    order = parents_first(source.shapes)
-    return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
 
 
 def _header(session: Session, content: Content, number: int, previous: bytes, sealed_at: str) -> Header:

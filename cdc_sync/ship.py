@@ -244,7 +244,7 @@ class Replicator:
                     listening[name] = streams.enter_context(stream)
                 return list(listening.values())
 
-            sealed = seal.seal(self.source, self.key, clock.now(), listen, self._see)
+            sealed = seal.seal(self.source, self.key, clock.now(), listen, self._see, self.config.newest_wins)
             if sealed is None:
                 return []
             self._last = self._at(sealed[0].number, sealed[0].number, sealed[1].digest)
@@ -414,7 +414,7 @@ class Replicator:
 def seal_waiting(database: Database, config: Config) -> None:
     """Seal what waits as it was captured, before its change tables are replaced, if it can be."""
     with identity.exclusive(config.key_path), database.exclusive(), suppress(Drifted, ConfigError):
-        seal.seal(database, identity.load(config.key_path), clock.now())
+        seal.seal(database, identity.load(config.key_path), clock.now(), dated=config.newest_wins)
 
 
 def _nobody(_done: Delivered | Fetched) -> None:

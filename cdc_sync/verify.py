@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from cdc_sync import databases, follow, registry, seal
+from cdc_sync import databases, follow, registry
 from cdc_sync.candidates import Group, Pages, Row, Side, Spool, find, key_digest
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import digest, plan
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Between, Judge
-from cdc_sync.databases.reading import DIFFERS, STANDS, Reader
+from cdc_sync.databases.reading import DIFFERS, STANDS, Reader, prepare
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen
@@ -224,7 +224,7 @@ class Verification:
         database = self.pair.database
         with database.snapshot() as session:
             source = follow.source(session)
-            reader, noted = seal.prepare(session, source)
+            reader, noted = prepare(session, source)
             pending = comparing.keep_pending(session, source)
             wanted = self._staged(session, "cdc_sync_wanted", self.here, group.here)
             found = comparing.standing(self.here.compared, source, wanted, pending)

@@ -7,6 +7,7 @@ from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
 from cdc_sync.core import skew
 from cdc_sync.core.change import Shape, Shapes, Table
+from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.keys import parents_first
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, versions
@@ -47,7 +48,7 @@ class Batch:
             described=described,
             targets=targets,
             bench=bench,
-            versions=_versions(session, named, described, [section.table for section in sections]),
+            versions=_versions(session, named, described, [section.table for section in sections], bench.policies),
         )
         ordered = sorted(sections, key=lambda section: self.stage.order.index(section.table))
         self.work = {section.table: Work(self.stage, section, f"{scratch}{i}_") for i, section in enumerate(ordered)}
@@ -94,12 +95,14 @@ class Batch:
             item.stamp()
 
 
-def _versions(session: Session, shapes: Shapes, described: Mapping[str, Table], names: Sequence[str]) -> dict[str, str]:
+def _versions(
+    session: Session, shapes: Shapes, described: Mapping[str, Table], names: Sequence[str], policies: Policies
+) -> dict[str, str]:
     """The tables of versions of these tables, made where they are not there yet."""
     known = {table: (name, declared) for table, name, declared in session.run("versioned")}
     found = {
         name: versions.prepared(session, known, described[name], described[name].told_apart_by(shapes[name].key))
         for name in names
     }
-    own.note_unsealed(session, found, described)
+    own.note_unsealed(session, found, described, policies)
     return found

@@ -77,6 +77,11 @@ class Judge:
     def versions(self) -> Versions:
         return Versions(self.writer, self.name, self.bench.node)
 
+    @property
+    def newest_wins(self) -> bool:
+        """Whether it counts when a row went: then one that came and went in a batch went for others, too."""
+        return self.policy.conflict == "newest_wins"
+
     def marked(self, writer: Writer) -> None:
         """Judge deletions and key changes, once the rows that they are about are found."""
         self.writer = writer
@@ -125,22 +130,29 @@ class Judge:
 
     def buried(self) -> Mapping[int, str]:
         """When rows of staged changes went by others' doing, where the newest change wins."""
-        if self.policy.conflict != "newest_wins":
+        if not self.newest_wins:
             return {}
         if self.graves is None:
-            self.graves = tombstones.buried(self.session, self.writer.name, self.bench.node, self._keys())
+            self.graves = tombstones.buried(self.session, self._called, self.bench.node, self._keys())
         return self.graves
 
     def _bury(self) -> None:
-        """Remember what is deleted, where the newest change wins; also what is not there yet, because it may come."""
-        if self.policy.conflict != "newest_wins" or not self.writer.layout.old:
+        """Remember what went, where the newest change wins; also what is not there yet, because it may come.
+
+        Also a key that a row was given another one for. What no believable clock says is not remembered: it would keep
+        out what is newer.
+        """
+        if not self.newest_wins or not self.writer.layout.old:
             return
-        fate = self.writer.fate
+        fate, latest = self.writer.fate, self.bench.latest
         old = [self.session.database.apart(fate.c[column.name]) for column in self.writer.layout.old]
-        gone = self.session.query(
-            sa.select(sa.func.coalesce(fate.c.at, constant("")), *old).where(fate.c.op == constant("D"))
-        )
-        tombstones.bury(self.session, self.writer.name, self.bench.node, ((at, leaves) for at, *leaves in gone))
+        gone = self.session.query(sa.select(sa.func.coalesce(fate.c.gone, constant("")), *old))
+        believed = ((at, leaves) for at, *leaves in gone if at <= latest)
+        tombstones.bury(self.session, self._called, self.bench.node, believed)
+
+    @property
+    def _called(self) -> str:
+        return self.writer.described[self.writer.name].called
 
     def _keys(self) -> Iterable[tuple[int, Sequence[object]]]:
         """Natural keys of staged rows: that before the batch where there is one."""

@@ -152,7 +152,7 @@ class Work:
             self.session.run("index_staging", {"name": name, "index": f"{name}_seq"})
         self.chain()
         if self.section.keyed:
-            self._keep(self.writer.fate, self.writer.keep_fates())
+            self._keep(self.writer.fate, self.writer.keep_fates(born=self.judge.newest_wins))
         only_inserts = set(self.section.counts) == {"I"}
         if self.section.keyed or (not only_inserts and self.session.query(self.writer.repeated())):
             if "I" in self.section.counts:

@@ -199,10 +199,10 @@ def seal_waiting(database: Database, config: Config, key: Ed25519PrivateKey) -> 
     try:
         with identity.exclusive(config.key_path), database.exclusive():
             try:
-                seal.seal(database, key, clock.now())
+                seal.seal(database, key, clock.now(), dated=config.newest_wins)
             except Drifted:
                 follow.follow(database, config)
-                seal.seal(database, key, clock.now())
+                seal.seal(database, key, clock.now(), dated=config.newest_wins)
     except CdcSyncError as error:
         if "another cdc-sync is at work" not in str(error):
             raise

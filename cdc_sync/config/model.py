@@ -106,6 +106,10 @@ class Config:
         """The device key: outside the database, so that a copied database is not a copied node."""
         return self.folder / f"{self.node.name}.key"
 
+    def newest_wins(self, table: str) -> bool:
+        """Whether the newest change of a row stands, for a table by its name here."""
+        return self.policies.of(self.renames.table(table)).conflict == "newest_wins"
+
     @property
     def folder(self) -> Path:
         """Relative paths in the file start here."""

@@ -91,6 +91,11 @@ class Table:
     veiled: bool = False
     references: tuple[Reference, ...] = ()
 
+    @property
+    def called(self) -> str:
+        """Its one name in its database, whatever a file calls it."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
 

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cdc_sync.core.change import Reference, Shape, Shapes
-from cdc_sync.core.keys import Plain, steps
+from cdc_sync.core.keys import Plain, parents_first, steps
 from cdc_sync.databases.base import Session, constant
 from cdc_sync.databases.source import OWN, Source
 from cdc_sync.databases.sqlfiles import quote
@@ -112,7 +112,8 @@ class Reader:
         Changes of one row are not always logged as they happened. What a trigger or a cascade of the application does
         is logged before the write that caused it, and PostgreSQL logs a statement with several parts by part. So the
         last image at an identity is read from the table; and where the last change is a deletion although a row stands,
-        or none although no row stands, it changes places with the change that agrees with the table.
+        or none although no row stands, it changes places with the change that agrees with the table. A row that arrived
+        from elsewhere may stand where another one was deleted, under another key: the deletion stays one.
         """
         taken = self._with(others, self.stream(name, filtered=True)).subquery("cdc_sync_taken")
         columns = [column.name for column in taken.c]
@@ -122,7 +123,8 @@ class Reader:
         there = live.c[group[0]].is_not(None)
         stands = there if visible is None else sa.and_(there, visible)
         rows = events.outerjoin(live, _equal(live, group, [events.c[column] for column in group]))
-        seq, op = self._settled(events, stands, moving=name in self.moving)
+        same = (live.c[c].is_not_distinct_from(events.c[c]) for c in self.source.shapes[name].key)
+        seq, op = self._settled(events, stands, sa.and_(*same), moving=name in self.moving)
         last = sa.and_(seq == events.c.cdc_sync_newest, stands, op != constant("D"))
         settled = {OWN[0]: seq, OWN[1]: op} | {
             column: sa.case((last, live.c[column]), else_=events.c[column]) for column in self.source.shapes[name].names
@@ -154,11 +156,12 @@ class Reader:
         return sa.select(*taken.c, newest, newest_op, left, came).subquery("cdc_sync_events")
 
     def _settled(
-        self, events: sa.Subquery, stands: sa.ColumnElement[bool], *, moving: bool
+        self, events: sa.Subquery, stands: sa.ColumnElement[bool], same: sa.ColumnElement[bool], *, moving: bool
     ) -> tuple[Expression, Expression]:
         """Each change's place and operation, such that the last at its identity agrees with the table.
 
-        Where rows change their identity (``moving``) the table says nothing of the changes at one identity.
+        ``same``: the row that stands has the change's key. Where rows change their identity (``moving``), the table
+        says nothing of the changes at one identity.
         """
         seq, op, newest = events.c[OWN[0]], events.c[OWN[1]], events.c.cdc_sync_newest
         if moving:
@@ -174,7 +177,7 @@ class Reader:
             else_=seq,
         )
         operation = sa.case(
-            (sa.and_(revived, seq == newest, came.is_(None)), constant("U")),
+            (sa.and_(revived, same, seq == newest, came.is_(None)), constant("U")),
             (sa.and_(gone, seq == newest, left.is_(None)), constant("D")),
             else_=op,
         )
@@ -313,6 +316,18 @@ class Reader:
         gone = change.c[OWN[1]].in_([constant("D"), constant("K")])
         return sa.select(*(leaf.label(f"k{i}") for i, leaf in enumerate(leaves))).select_from(rows).where(gone)
 
+    def gone(self, name: str, after: int = 0) -> sa.Select[*tuple[Any, ...]]:
+        """When rows were deleted or given another key, and the leaves of the keys that they had, after some change."""
+        change, key = self._images(name), self.source.shapes[name].key
+        before = self._before(name, change)
+        rows, leaves = self._key_before(change, before, self.source.shapes[name])
+        op, others = change.c[OWN[1]], (before[c].is_distinct_from(change.c[c]) for c in key)
+        went = sa.or_(op == constant("D"), sa.and_(op == constant("K"), sa.or_(*others)))
+        at = sa.cast(self.source.database.captured_at(change.c[OWN[2]]), sa.Text)
+        shown = [self.source.database.apart(leaf) for leaf in leaves]
+        labelled = [column.label(f"c{i}") for i, column in enumerate((at, *shown))]
+        return sa.select(*labelled).select_from(rows).where(went, change.c[OWN[0]] > constant(after))
+
     def keep_origins(self, session: Session, name: str, target: tuple[str, ...], table: str) -> None:
         """Keep the keys from before the batch of parents that were deleted or changed their key in it.
 
@@ -422,6 +437,32 @@ class Reader:
             .group_by(*(change.c[column] for column in target))
             .cte("cdc_sync_arrived")
         )
+
+
+_GONE = {"D", "K", MAYBE, LEFT}
+"""Operations after which a key from before the batch cannot be found any more."""
+
+
+def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapping[str, int]]]:
+    """Who reads what waits, knowing all keys from before it; and how many changes of each operation wait, by table."""
+    names = sorted(source.tracked)
+    upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
+    reader = Reader(source, upto)
+    noted = reader.noted(session)
+    reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
+    for i, name in enumerate(name for name in names if MAYBE in noted[name]):
+        reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
+    gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
+    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
+        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
+    return reader, noted
+
+
+def _parents_to_keep(source: Source, gone: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Parents whose old keys this batch needs, grandparents first, because their children's keys run through them."""
+    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in gone]
+    order = parents_first(source.shapes)
+    return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
 
 
 def _counted(operations: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:

@@ -16,19 +16,28 @@ MANY = 2_000
 
 Item = TypeVar("Item")
 
+_written = json.JSONEncoder(ensure_ascii=False).encode
+
 Gone = tuple[str, Sequence[object]]
 """When a row went (as ISO 8601 text in UTC), and the leaves of its natural key."""
 
 
 def bury(session: Session, table: str, origin: str, rows: Iterable[Gone]) -> None:
-    """Remember that rows went, by whose doing and when. Keys in order: two that bury the same never wait in a ring."""
+    """Remember that rows went, by whose doing and when. Keys in order: two that bury the same never wait in a ring.
+
+    ``table`` is its one name in this database (``Table.called``). A key with a leaf that is not known is nobody's.
+    """
+    bury_keys(session, table, origin, ((at, key_of(leaves)) for at, leaves in rows if None not in leaves))
+
+
+def bury_keys(session: Session, table: str, origin: str, rows: Iterable[tuple[str, str]]) -> None:
+    """The same for natural keys as ``key_of`` writes them."""
     latest: dict[str, str] = {}
-    for at, leaves in rows:
-        if None not in leaves:
-            key = _key(leaves)
-            latest[key] = max(at, latest.get(key, ""))
-    place = {"table_name": table, "origin": origin}
-    session.run_many("tombstone_add", [{**place, "row_key": key, "at": at} for key, at in sorted(latest.items())])
+    for at, key in rows:
+        latest[key] = max(at, latest.get(key, ""))
+    for some in batched(sorted(latest.items()), MANY):
+        graves = _written(some)
+        session.run("tombstone_add", table_name=table, origin=origin, graves=graves)
 
 
 def buried(session: Session, table: str, origin: str, rows: Iterable[tuple[int, Sequence[object]]]) -> dict[int, str]:
@@ -36,19 +45,20 @@ def buried(session: Session, table: str, origin: str, rows: Iterable[tuple[int, 
     found: dict[int, str] = {}
     if not session.run("tombstones_lie", table_name=table)[0][0]:
         return found
-    for some in _batched(rows, MANY):
-        keys = [(number, _key(leaves)) for number, leaves in some]
-        asked = json.dumps([key for _, key in keys], ensure_ascii=False)
+    for some in batched(rows, MANY):
+        keys = [(number, key_of(leaves)) for number, leaves in some]
+        asked = _written([key for _, key in keys])
         graves = dict(session.run("tombstones", table_name=table, origin=origin, row_keys=asked))
         found |= {number: graves[key] for number, key in keys if key in graves}
     return found
 
 
-def _key(leaves: Sequence[object]) -> str:
-    return json.dumps([images.shown(value) for value in leaves], ensure_ascii=False)
+def key_of(leaves: Sequence[object]) -> str:
+    """A natural key as text."""
+    return _written([images.shown(value) for value in leaves])
 
 
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some

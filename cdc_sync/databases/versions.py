@@ -33,21 +33,22 @@ def prepared(session: Session, known: dict[str, tuple[str, str]], table: Table, 
     """
     columns = [(f"l{i}", column.declared) for i, name in enumerate(locator) if (column := table.column(name))]
     declared = json.dumps([[name, *column] for name, column in zip(locator, columns, strict=True)])
-    called = f"{table.schema}.{table.name}" if table.schema else table.name
-    name = version_name(session, called)
-    if known.get(called) == (name, declared):
+    name = version_name(session, table.called)
+    if known.get(table.called) == (name, declared):
         return name
     session.run("version_drop", {"name": name})
     definitions = ", ".join(f"{sqlfiles.quote(column)} {kind}" for column, kind in columns)
     key = sqlfiles.columns(column for column, _ in columns)
     session.run("version_table", {"name": name, "definitions": definitions, "key": key})
-    session.run("versioned_add", table_name=called, version_table=name, declared=declared)
-    known[called] = (name, declared)
+    session.run("versioned_add", table_name=table.called, version_table=name, declared=declared)
+    known[table.called] = (name, declared)
     return name
 
 
-def note_own(session: Session, name: str, tracked: Tracked, node: str) -> None:
+def note_own(session: Session, name: str, tracked: Tracked, node: str) -> int | None:
     """Give rows that this node's own applications wrote its version, as far as that was not done before.
+
+    Returns up to which change it was done before, None where none came after that one.
 
     A change is noted once, or it would seem to come after what was applied meanwhile. On PostgreSQL a transaction that
     was open then, and has written before others that are noted, is noted with its next change only.
@@ -55,7 +56,7 @@ def note_own(session: Session, name: str, tracked: Tracked, node: str) -> None:
     identity, noted = tracked.shape.identity, session.run("versioned_noted", version_table=name)[0][0]
     newest = int(session.run("newest", {"change": tracked.change})[0][0] or 0)
     if newest <= noted:
-        return
+        return None
     session.run("versioned_note", version_table=name, noted=newest)
     places = [f"l{i}" for i in range(len(identity))]
     change = session.database.change_table(tracked.change, ("cdc_sync_seq", "cdc_sync_captured_at", *identity))
@@ -64,6 +65,7 @@ def note_own(session: Session, name: str, tracked: Tracked, node: str) -> None:
     news = change.c.cdc_sync_seq > constant(noted)
     rows = sa.select(*here, constant(node).label("origin"), at.label("at")).where(news).group_by(*here)
     _put(session, name, places, rows)
+    return int(noted)
 
 
 def _put(session: Session, name: str, places: list[str], rows: sa.Select[*tuple[Any, ...]]) -> None:
@@ -143,10 +145,11 @@ class Versions:
         )
 
     def unmarked(self) -> sa.Select[*tuple[Any, ...]]:
-        """Rows that were deleted or renamed and are not there: seq, op, at."""
+        """Rows that lived before, were deleted or renamed, and are not there: seq, op, at."""
         fate, mark = self.writer.fate, self.writer.mark
         rows = fate.outerjoin(mark, mark.c.seq == fate.c.seq)
-        return sa.select(fate.c.seq, fate.c.op, _known(fate.c.at)).select_from(rows).where(mark.c.seq.is_(None))
+        missing = sa.and_(mark.c.seq.is_(None), fate.c.born == constant(0))
+        return sa.select(fate.c.seq, fate.c.op, _known(fate.c.at)).select_from(rows).where(missing)
 
     def forget_marked(self) -> sa.Delete:
         """Versions under the places that marked rows leave."""

@@ -55,7 +55,7 @@ class Writer:
         count = len(self.layout.old)
         return sa.table(
             f"{self.scratch}fate",
-            *(sa.column(c) for c in ("seq", "op", "at", *(f"o{i}" for i in range(count)))),
+            *(sa.column(c) for c in ("seq", "op", "at", "gone", "born", *(f"o{i}" for i in range(count)))),
         )
 
     @cached_property
@@ -107,22 +107,31 @@ class Writer:
         ]
         return sa.select(sa.func.count()).where(self.staging.c.op == constant("K"), sa.or_(*differs))
 
-    def keep_fates(self) -> sa.Select[*tuple[Any, ...]]:
-        """For every row that lived before and was deleted or renamed in the batch: its last change and its old key."""
+    def keep_fates(self, *, born: bool) -> sa.Select[*tuple[Any, ...]]:
+        """For every row that lived before and was deleted or renamed in the batch: its last change and its old key.
+
+        ``gone`` is when it left that key. ``born``: also those that came and went in the batch, by their last key.
+        """
         lives = self._lives().cte("lives")
+        births = sa.func.count(sa.case((lives.c.op == constant("I"), constant(1))))
+        left = sa.func.min(sa.case((lives.c.op.in_([constant("D"), constant("K")]), lives.c.seq)))
+        last = sa.func.max(lives.c.seq)
         spans = (
             sa.select(
-                sa.func.max(lives.c.seq).label("last"),
-                sa.func.count(sa.case((lives.c.op == constant("I"), constant(1)))).label("births"),
-                sa.func.min(sa.case((lives.c.op.in_([constant("D"), constant("K")]), lives.c.seq))).label("left"),
+                last.label("last"),
+                births.label("births"),
+                sa.case((births == constant(0), left), else_=last).label("left"),
             )
             .group_by(*(lives.c[c] for c in list(lives.c.keys()) if c not in ("seq", "op")))
             .cte("spans")
         )
-        last, left = self.staging.alias(), self.staging.alias()
-        rows = spans.join(last, last.c.seq == spans.c.last).join(left, left.c.seq == spans.c.left)
-        old = [left.c[column.name] for column in self.layout.old]
-        return sa.select(last.c.seq, last.c.op, last.c.at, *old).select_from(rows).where(spans.c.births == constant(0))
+        end, start = self.staging.alias(), self.staging.alias()
+        rows = spans.join(end, end.c.seq == spans.c.last).join(start, start.c.seq == spans.c.left)
+        old = [start.c[column.name] for column in self.layout.old]
+        lived = spans.c.births == constant(0)
+        went = sa.or_(lived, end.c.op == constant("D")) if born else lived
+        about = (end.c.seq, end.c.op, end.c.at, start.c.at.label("gone"), spans.c.births.label("born"))
+        return sa.select(*about, *old).select_from(rows).where(went)
 
     def _lives(self) -> sa.Select[*tuple[Any, ...]]:
         """Changes numbered by the life they belong to: an identity that is deleted and inserted again lives twice."""

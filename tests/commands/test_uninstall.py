@@ -45,6 +45,22 @@ def test_what_is_applied_everywhere_lets_the_triggers_go(walk: Walk) -> None:
     assert nothing_of_ours(walk.source)
 
 
+def test_what_is_known_of_the_newest_changes_goes_too(make_side: Make, tmp_path: Path, kind: str) -> None:
+    source, target = make_side(kind, "source"), make_side("sqlite", "target")
+    for side in (source, target):
+        side.script(SUBJECT)
+    config = write_config(tmp_path, "laptop", source, target, {"subject": {"key": ["code"], "conflict": "newest_wins"}})
+    install(config)
+    source.run("insert into subject (code) values ('s1'), ('s2')")
+    source.run("delete from subject where code = 's1'")
+    replicate(config)
+    versions = "cdc_sync_version_subject" if kind == "sqlite" else "version_public.subject"
+    assert versions in repr(state(source))
+    assert versions in run("uninstall-triggers --dry-run", config).stdout
+    assert run("uninstall-triggers", config).exit_code == 0
+    assert nothing_of_ours(source)
+
+
 def test_a_destination_that_never_answered_keeps_the_triggers(make_side: Make, tmp_path: Path, kind: str) -> None:
     """Applied at one destination is not applied at every one."""
     walk = made_walk(make_side, tmp_path, kind, "sqlite")

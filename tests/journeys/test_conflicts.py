@@ -227,7 +227,9 @@ def test_a_delete_that_meets_another_nodes_row_is_decided_by_policy(field: Field
     shared(field)
     field.laptops["two"].run("delete from subject")
     waiting = field.send("two")
-    assert field.conflicts() in ([Conflict("delete_missing", "two", "", "target")], [])
+    newest = Conflict("delete_origin_differs", "two", "one", "source")
+    assert field.conflicts() == ([newest] if policy == "newest_wins" else [])
+    assert field.notes() == ({} if policy == "newest_wins" else {"s": "one"})
     assert waiting == {}
     field.write("two", "insert into subject (id, code, note) values (1, 's', 'two')")
     field.send("two")
