@@ -101,15 +101,16 @@ def meet(make_side: Make, folder: Path, source_kind: str, target_kind: str, run:
     giver = write_config(folder, "giver", source, {}, TABLES)
     receiver = write_config(folder, "receiver", target, {}, {})
     with giver.path.open("a") as file:
-        file.write(f'\n[[destinations]]\nname = "receiver"\nkey = "{_key(receiver)}"\n')
+        file.write(f'\n[[destinations]]\nname = "receiver"\nkey = "{key_of(receiver)}"\n')
     install(giver)
-    code, *said = here("enroll", "giver", "--config", str(receiver.path), "--key", _key(giver))
+    code, *said = here("enroll", "giver", "--config", str(receiver.path), "--key", key_of(giver))
     assert code == 0, said
     stick = folder / "stick"
     stick.mkdir()
     return Flow(run, configuration.load(giver.path), receiver, source, target, stick)
 
 
-def _key(config: Config) -> str:
+def key_of(config: Config) -> str:
+    """A node's public key."""
     _, printed, _ = here("enroll", "--show", "--json", "--config", str(config.path))
     return str(json.loads(printed)["public_key"])

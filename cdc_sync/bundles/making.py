@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -146,10 +146,14 @@ class Maker:
             receiver_key=self.key_of(receiver),
             made_at=clock.now(),
             size=sum(frames.size(frame.sealed, frame.header) for frame in batches),
-            stretches=tuple(_stretches(batches)),
+            stretches=tuple(self._skipping(stretch) for stretch in _stretches(batches)),
             receipts=tuple(signed),
             renames=self.config.renames if any(f.header.node == self.name for f in batches) else NONE,
         )
+
+    def _skipping(self, stretch: Stretch) -> Stretch:
+        first = held.first(self.database, stretch.origin, stretch.epoch)
+        return replace(stretch, skips=first is not None and first == stretch.first > 1)
 
 
 def _is_for(receipt: core.Receipt, receiver: str, about: set[str] | None) -> bool:

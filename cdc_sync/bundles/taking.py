@@ -87,6 +87,10 @@ class Taker:
         self.config = config
         self.private, self.public = identity.private_text(key), device.public_of(key)
 
+    @property
+    def _only_passes_on(self) -> bool:
+        return self.config.node.relay and not self.config.node.apply
+
     def take(self, path: Path) -> Imported:
         """Store everything of a file, once all of it is verified. Never raises for what is wrong with the file."""
         try:
@@ -178,7 +182,7 @@ class Taker:
         for stretch in opened.manifest.stretches:
             here = receive.position(self.database, stretch.origin, stretch.epoch)
             found = Stored(origin=stretch.origin, first=stretch.first, last=stretch.last)
-            if stretch.after > here.stored:
+            if stretch.after > here.stored and not (stretch.skips and self._only_passes_on):
                 found = replace(found, missing=here.stored + 1)
             yield self._one(opened, stretch, found)
 
@@ -187,7 +191,8 @@ class Taker:
             frame = next(opened.frames)
             if found.missing:
                 continue
-            verdict = receive.store(self.database, frame.sealed, frame.parts, opened.manifest.giver)
+            giver, skips = opened.manifest.giver, stretch.skips
+            verdict = receive.store(self.database, frame.sealed, frame.parts, giver, skips=skips)
             if verdict is Verdict.STORE:
                 found = replace(found, batches=found.batches + 1, rows=found.rows + frame.header.rows)
         return found

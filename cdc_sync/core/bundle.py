@@ -38,7 +38,8 @@ _Piece = TypeVar("_Piece")
 class Stretch:
     """Batches of one chain that follow each other: those after number ``after``, whose digest is ``previous``.
 
-    ``digests`` are theirs, one after the other, 32 bytes each.
+    ``digests`` are theirs, one after the other, 32 bytes each. ``skips``: what comes before is not held at the giver
+    any more, because it is applied at every final destination: a relay that only passes on does without.
     """
 
     origin: str
@@ -46,6 +47,7 @@ class Stretch:
     after: int
     previous: bytes
     digests: bytes
+    skips: bool = False
 
     @property
     def count(self) -> int:

@@ -247,6 +247,25 @@ def test_a_relay_brings_others_batches_and_receipts_go_to_both(clinic: Clinic) -
     assert [each["receiver"] for each in report["written"]] == ["laptop", "relay"]
 
 
+def test_a_relay_that_only_passes_on_does_without_what_is_applied_everywhere(clinic: Clinic) -> None:
+    path = clinic.config.path
+    path.write_text(path.read_text().replace("[node]", "[node]\nrelay = true"))
+    clinic.laptop.seal()
+    clinic.lay(clinic.bundle(clinic.laptop.seal(["s2"])))
+    assert clinic.take(code=3)["files"][0]["problem"] == "batch 1 of node 'laptop' must come first"
+    (stretch,) = packets.stretches([batch := clinic.laptop.seal(["s3"])])
+    clinic.lay(clinic.bundle(batch, stretches=(replace(stretch, skips=True),)))
+    (found,) = clinic.take()["files"]
+    assert (found["state"], found["chains"][0]["batches"]) == ("stored", 1)
+
+
+def test_a_node_that_applies_does_without_nothing(clinic: Clinic) -> None:
+    clinic.laptop.seal()
+    (stretch,) = packets.stretches([batch := clinic.laptop.seal(["s2"])])
+    clinic.lay(clinic.bundle(batch, stretches=(replace(stretch, skips=True),)))
+    assert clinic.take(code=3)["files"][0]["state"] == "deferred"
+
+
 def test_a_revoked_node_brings_nothing(clinic: Clinic) -> None:
     data = clinic.bundle(clinic.laptop.seal())
     assert run("revoke laptop", clinic.config).exit_code == 0

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cdc_sync import config as configuration
+from cdc_sync.config import Config
 from cdc_sync.core import device
 from tests.conftest import Make
-from tests.nodes import compare
-from tests.sticks import OWN, SHAPES, Flow, apart, meet
+from tests.nodes import compare, status, write_config
+from tests.sticks import OWN, SHAPES, Flow, apart, key_of, meet
 
 KILLED = "import os, signal; os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)"
 """Dies when all is written and nothing is safe yet."""
@@ -207,3 +209,41 @@ def test_replicate_warns_of_a_file_that_it_refuses_and_goes_on(flow: Flow, poste
     posted()
     assert rubbish.exists()
     arrived(flow)
+
+
+# --- a relay
+
+
+def test_sticks_go_on_through_a_relay_and_receipts_come_home_through_it(flow: Flow, make_side: Make) -> None:
+    relay = middleman(flow, make_side)
+    flow.write(1, 2)
+    flow.say(flow.giver, "export", "--for", "relay", "--to", str(flow.stick))
+    flow.say(relay, "import", str(flow.stick))
+    flow.say(relay, "export", "--for", "receiver", "--to", str(flow.stick))
+    (name,) = flow.files("receiver")
+    assert name.startswith("relay.1-1.")
+    arrived(flow)
+    assert flow.files("giver")
+    for path in (flow.stick / "giver").iterdir():
+        path.unlink()
+    flow.say(relay, "import", str(flow.stick))
+    flow.say(relay, "export", "--for", "giver", "--to", str(flow.stick))
+    flow.bring_home()
+    there = {each.destination: each for each in status(flow.giver).destinations}
+    assert (there["receiver"].applied, there["receiver"].waiting_changes) == (1, 0)
+    assert flow.say(relay, "export", "--for", "receiver", "--to", str(flow.stick)) == "nothing waits for receiver\n"
+
+
+def middleman(flow: Flow, make_side: Make) -> Config:
+    """A relay that knows both, and is known to both."""
+    folder = flow.stick.parent
+    relay = write_config(folder, "relay", make_side("sqlite", "relay"), {}, {})
+    key = key_of(flow.receiver)
+    text = relay.path.read_text().replace("[node]", "[node]\nrelay = true")
+    relay.path.write_text(f'{text}\n[[destinations]]\nname = "receiver"\nkey = "{key}"\n')
+    with flow.giver.path.open("a") as file:
+        file.write(f'\n[[destinations]]\nname = "relay"\nfinal = false\nkey = "{key_of(relay)}"\n')
+    flow.giver = configuration.load(flow.giver.path)
+    flow.say(flow.receiver, "enroll", "relay", "--relay", "--key", key_of(relay))
+    flow.say(relay, "enroll", "giver", "--key", key_of(flow.giver))
+    return relay

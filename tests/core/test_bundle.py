@@ -1,8 +1,9 @@
 """The format of bundles: what is written is read back, and whatever is done to the bytes, nothing else is read."""
 
 import io
+import resource
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +157,17 @@ MANY = 25_000 if settings.get_current_profile_name() == "deep" else 100
 """Mutated inputs of each kind: 100,000 in all under the deep profile."""
 
 fuzzed = settings(max_examples=MANY)
+MOST = 200 * 1024
+"""KiB by which the process may grow while it reads them."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + MOST
+
+
 STREAM = b"".join(b"".join(frames.write(*batch)) for batch in BATCHES)
 MEMORY = 40 * 1024 * 1024
 """Bytes that reading a few hundred may take at most."""
