@@ -208,7 +208,7 @@ class App:
         async with self.streams.place(who.node):
             incoming, reader = Incoming(self.desk, who, place), Reader()
             try:
-                async for piece in limits.pieces(request.receive, limits.STREAM_PATIENCE, limits.STREAM_SLOWEST):
+                async for piece in limits.pieces(request.receive, limits.STREAM):
                     for message, data in reader.feed(piece):
                         await asyncio.to_thread(incoming.take, message, data)
                 incoming.check_over()

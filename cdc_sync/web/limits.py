@@ -6,6 +6,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import IO, Any
 
 from cdc_sync.errors import CdcSyncError, TooLarge
@@ -27,9 +28,6 @@ UPLOADS, UPLOADS_OF_ONE = 48, 4
 
 STREAMS = 3
 """Batches that are taken while they are sealed, at the same time: each holds a transaction, and rows in memory."""
-
-STREAM_PATIENCE, STREAM_SLOWEST = 10.0, 32 * 1024
-"""Seconds, and bytes a second, for those: other nodes' rows may wait for theirs."""
 
 IN_MEMORY = 256 * 1024
 """Bytes of an arriving batch that are held in memory; the rest stands in a temporary file."""
@@ -117,15 +115,30 @@ class Places:
             self._of += Counter()
 
 
-async def pieces(receive: Receive, patience: float = PATIENCE, slowest: int = SLOWEST) -> AsyncIterator[bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds in which a client has to go on, and bytes a second that it has to make in all, after those."""
+
+    patience: float
+    slowest: int
+
+
+BODY = Pace(patience=PATIENCE, slowest=SLOWEST)
+STREAM = Pace(patience=10.0, slowest=32 * 1024)
+"""For batches that are taken while they are sealed: other nodes' rows may wait for theirs."""
+
+
+async def pieces(receive: Receive, pace: Pace) -> AsyncIterator[bytes]:
     """A body as it comes. Raises Slow for a client that stops, crawls or goes."""
     loop = asyncio.get_running_loop()
     began, size = loop.time(), 0
     while True:
         try:
-            message = await asyncio.wait_for(receive(), patience)
+            message = await asyncio.wait_for(receive(), pace.patience)
         except TimeoutError:
-            raise Slow(f"nothing came for {patience:.0f} seconds", hint="check the connection; try again") from None
+            raise Slow(
+                f"nothing came for {pace.patience:.0f} seconds", hint="check the connection; try again"
+            ) from None
         if message["type"] == "http.disconnect":
             raise Slow("the client went before its end")
         body = message.get("body", b"")
@@ -134,14 +147,14 @@ async def pieces(receive: Receive, patience: float = PATIENCE, slowest: int = SL
             yield body
         if not message.get("more_body"):
             return
-        if loop.time() - began > patience + size / slowest:
-            raise Slow(f"fewer than {slowest} bytes came in a second", hint="check the connection; try again")
+        if loop.time() - began > pace.patience + size / pace.slowest:
+            raise Slow(f"fewer than {pace.slowest} bytes came in a second", hint="check the connection; try again")
 
 
 async def body(receive: Receive, limit: int) -> bytes:
     """A small body. Raises TooLarge and Slow."""
     data = bytearray()
-    async for piece in pieces(receive):
+    async for piece in pieces(receive, BODY):
         data += piece
         if len(data) > limit:
             raise too_large(limit)
@@ -151,7 +164,7 @@ async def body(receive: Receive, limit: int) -> bytes:
 async def spool(receive: Receive, file: IO[bytes], limit: int) -> int:
     """A large body, into a file. Returns its bytes. Raises TooLarge and Slow."""
     size, block = 0, bytearray()
-    async for piece in pieces(receive):
+    async for piece in pieces(receive, BODY):
         size += len(piece)
         if size > limit:
             raise too_large(limit)

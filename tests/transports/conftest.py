@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -71,8 +72,11 @@ class Stranger:
     maker: Maker
     token: str = ""
 
+    clients: ClassVar[list[httpx.Client]] = []
+
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.served.url, timeout=20, trust_env=False)
+        self.clients.append(self.client)
 
     def ask(self, method: str, path: str, body: object = None, **options: object) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
@@ -108,6 +112,8 @@ def refused(answer: httpx.Response, status: int, *words: str) -> None:
 def start(make_side: Make, tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
         yield Start(make_side, tmp_path, stack)
+        while Stranger.clients:
+            Stranger.clients.pop().close()
 
 
 @pytest.fixture
