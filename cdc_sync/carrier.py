@@ -3,6 +3,7 @@ receipts home. What goes wrong with one node or one chain keeps nothing else bac
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,16 +17,19 @@ from cdc_sync.core.chain import Position
 from cdc_sync.core.receipts import Signed
 from cdc_sync.databases import Database, Mode
 from cdc_sync.delivery import Delivered, Fetched, Progress, Turns, deliver
-from cdc_sync.errors import CdcSyncError, RejectedBatch
+from cdc_sync.errors import CdcSyncError, RejectedBatch, Unreachable
 from cdc_sync.relay import Carried
 from cdc_sync.transports import Chain, Offer, Transport
 from cdc_sync.troubles import Troubles
 
-PAUSE = 5.0
-"""Seconds between two looks at a source, or for receipts, where nothing has come."""
+PAUSE = 2.0
+"""Seconds between two looks at a source, or for receipts, after something has come."""
 
 LONGEST_PAUSE = 30.0
 """And at most, where nothing has come for long."""
+
+KNOCKING = 16
+"""Sources that are asked at the same time whether anybody is there: most of them are out of reach most of the time."""
 
 
 @dataclass(slots=True)
@@ -84,31 +88,37 @@ class Carrier:
 
     def fetch(self) -> list[Fetched]:
         """Fetch what the sources offer; they are left at the end of the round, once receipts are handed over."""
+        due = [source for source in self.config.sources if self.turns.due(source)]
         found: list[Fetched] = []
-        for source in self.config.sources:
-            if self.turns.due(source):
-                got = self._visited(source)
-                if got:
-                    self.turns.at_once(source)
-                self.turns.put_off(source, PAUSE, LONGEST_PAUSE)
-                found += got
+        if due:
+            with ThreadPoolExecutor(min(len(due), KNOCKING), "fetch") as pool:
+                for source, met in [(source, pool.submit(self._meet, source)) for source in due]:
+                    found += self._visited(source, met)
         self._changed |= bool(found)
         return found
 
-    def _visited(self, source: Source) -> list[Fetched]:
+    def _meet(self, source: Source) -> Sequence[Chain]:
+        """Go to a source and ask what it offers."""
+        visit = _Visit(roads.open_offer(self.config, source, self.database, self.key), {source.name})
+        self._visits[source.name] = visit
+        return visit.offer.offers()
+
+    def _visited(self, source: Source, met: Future[Sequence[Chain]]) -> list[Fetched]:
+        found: list[Fetched] = []
         try:
-            visit = _Visit(roads.open_offer(self.config, source, self.database, self.key), {source.name})
-            self._visits[source.name] = visit
-            found: list[Fetched] = []
-            for offered in visit.offer.offers():
-                if offered.origin != self.config.node.name:
-                    visit.origins.add(offered.origin)
-                    found += self._fetch(source, visit.offer, offered)
+            chains = [offered for offered in met.result() if offered.origin != self.config.node.name]
+            visit = self._visits[source.name]
+            visit.origins.update(offered.origin for offered in chains)
+            for offered in chains:
+                found += self._fetch(source, visit.offer, offered)
             self._hear(source.name, visit.offer.receipts())
         except CdcSyncError as error:
             self.failed(source.name, "", error)
-            return []
-        self.troubles.clear(source.name, "")
+        else:
+            self.troubles.clear(source.name, "")
+        if found:
+            self.turns.at_once(source)
+        self.turns.put_off(source, PAUSE, LONGEST_PAUSE)
         return found
 
     def _fetch(self, source: Source, offer: Offer, offered: Chain) -> list[Fetched]:
@@ -174,34 +184,39 @@ class Carrier:
     def _deliver(self, destination: Destination, wanted: Sequence[Carried]) -> list[Delivered]:
         found: list[Delivered] = []
         for carried in wanted:
-            here = carried.position
             try:
-                road = self.roads.open(destination)
+                found += self._deliver_one(destination, carried)
+            except RejectedBatch as error:
+                self._stuck(destination, carried.position, error)
             except CdcSyncError as error:
-                self.failed(destination.name, "", error)
-                self.turns.put_off(destination)
-                break
+                self.roads.leave(destination)
+                if isinstance(error, Unreachable):
+                    self.failed(destination.name, "", error)
+                    self.turns.put_off(destination)
+                    break
+                self._stuck(destination, carried.position, error)
+        else:
             self.turns.at_once(destination)
             self.troubles.clear(destination.name, "")
-            before = self._known(here).get(destination.name)
-            try:
-                receipt = self._deliver_one(destination, road, carried)
-            except CdcSyncError as error:
-                self.failed(destination.name, here.origin, error)
-                self.turns.put_off((destination, here.origin, here.epoch))
-                if not isinstance(error, RejectedBatch):
-                    self.roads.leave(destination)
-                continue
-            self.troubles.clear(destination.name, here.origin)
-            self.turns.at_once((destination, here.origin, here.epoch))
-            if receipt != before:
-                self.turns.at_once((destination, here.origin, here.epoch, "applied"))
-                found.append(Delivered(destination=destination.name, receipt=receipt))
-            self.turns.put_off((destination, here.origin, here.epoch, "applied"))
         return found
 
-    def _deliver_one(self, destination: Destination, road: Transport, carried: Carried) -> Position:
+    def _stuck(self, destination: Destination, here: Position, error: CdcSyncError) -> None:
+        self.failed(destination.name, here.origin, error)
+        self.turns.put_off((destination, here.origin, here.epoch))
+
+    def _deliver_one(self, destination: Destination, carried: Carried) -> list[Delivered]:
         here = carried.position
+        before, receipt = self._known(here).get(destination.name), self._delivered(destination, carried)
+        self.troubles.clear(destination.name, here.origin)
+        self.turns.at_once((destination, here.origin, here.epoch))
+        if receipt != before:
+            self.turns.at_once((destination, here.origin, here.epoch, "applied"))
+            self.turns.at_once((destination, "receipts"))
+        self.turns.put_off((destination, here.origin, here.epoch, "applied"))
+        return [Delivered(destination=destination.name, receipt=receipt)] if receipt != before else []
+
+    def _delivered(self, destination: Destination, carried: Carried) -> Position:
+        here, road = carried.position, self.roads.open(destination)
         if destination in self.config.databases:
             with self.database.begin(Mode.READ) as session:
                 called = names.of(session, here.origin)

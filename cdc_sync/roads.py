@@ -66,7 +66,9 @@ def _check_other(own: Database, target: Database, destination: Destination) -> N
 
 def open_offer(config: Config, source: Source, database: Database, key: Ed25519PrivateKey) -> Offer:
     """The road to a source, for the caller to close. Raises as ``open_road`` does."""
-    return RemoteOffer(*_line(config, source, database, key))
+    line, take = _line(config, source, database, key)
+    line.knocks = 1
+    return RemoteOffer(line, take)
 
 
 def there(other: Destination | Source, key: bytes) -> There:

@@ -79,6 +79,9 @@ class _Passing(CdcSyncError):
 class Line:
     """Requests to one server, over connections that are kept. Not for several threads at the same time."""
 
+    knocks = TRIES
+    """Times that a request is made as long as nobody has answered any."""
+
     def __init__(self, there: There, node: str, key: Ed25519PrivateKey) -> None:
         self.there = there
         self.node = node
@@ -163,6 +166,7 @@ class Line:
             self._check_server(answer)
             proof = talk.prove(self.key, said, answer)
             self._ticket = self._once("POST", "/v1/session", Ticket, proof)
+            self.knocks = TRIES
         return self._ticket
 
     def _check_server(self, answer: Challenge) -> None:
@@ -230,7 +234,7 @@ class Line:
                 return work()
             except _Passing as error:
                 tries += 0 if error.after else 1
-                if tries >= TRIES or time.monotonic() + error.after > until:
+                if tries >= self.knocks or time.monotonic() + error.after > until:
                     raise Unreachable(str(error), hint=error.hint) from None
                 time.sleep(max(error.after, PAUSE * 2**tries) * random.uniform(0.5, 1.5))  # noqa: S311
 

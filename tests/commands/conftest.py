@@ -172,8 +172,8 @@ def captured(side: Side, columns: str = "cdc_sync_op, code") -> list[Row]:
     return sorted(side.rows(f"select {columns} from {table}"))
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + PATIENCE
+def eventually(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    until = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < until, what
         time.sleep(0.05)

@@ -73,6 +73,12 @@ def tiers(request: pytest.FixtureRequest, make_side: Make, tmp_path: Path) -> Ti
     return Tiers(make_side, tmp_path, request.param)
 
 
+@pytest.fixture
+def some_tiers(make_side: Make, tmp_path: Path) -> Tiers:
+    """For what does not depend on the kinds of databases."""
+    return Tiers(make_side, tmp_path, KINDS[0])
+
+
 def public(config: Config) -> str:
     """The node's public key as its DBA shows it; from now on the database knows what the node does."""
     result = run("enroll --show", config)
@@ -153,17 +159,17 @@ def test_rows_go_through_four_tiers_and_receipts_come_back(tiers: Tiers) -> None
     assert (kept(sends_two)) == 3
 
 
-def test_the_origins_signature_can_be_verified_at_the_centre(tiers: Tiers) -> None:
-    side, sends = tiers.laptop("laptop-1")
+def test_the_origins_signature_can_be_verified_at_the_centre(some_tiers: Tiers) -> None:
+    side, sends = some_tiers.laptop("laptop-1")
     enter(side, "s1")
     replicate(sends)
-    tiers.everywhere("driver", "community")
+    some_tiers.everywhere("driver", "community")
     name, epoch = chain_of(sends)
-    with databases.connect(tiers.centre.url) as database, database.begin(Mode.READ) as session:
+    with databases.connect(some_tiers.centre.url) as database, database.begin(Mode.READ) as session:
         peer = peers.find(session, name)
         assert peer is not None
         assert device.text(peer.public_key, name) == public(sends)
-        (batch,) = tiers.centre.rows(f"select header, signature from {_ours(tiers.centre)}inbox")
+        (batch,) = some_tiers.centre.rows(f"select header, signature from {_ours(some_tiers.centre)}inbox")
         assert [row[:4] for row in session.run("positions")] == [(name, epoch, 1, 1)]
     sealed = chain.Sealed(header=bytes(batch[0]), signature=bytes(batch[1]), public_key=peer.public_key)
     chain.verify(sealed, name, peer.public_key)
@@ -173,18 +179,18 @@ def _ours(side: Side) -> str:
     return "cdc_sync." if side.kind == "postgresql" else "cdc_sync_"
 
 
-def test_a_relay_needs_no_tables_and_never_applies(tiers: Tiers) -> None:
-    side, sends = tiers.laptop("laptop-1")
+def test_a_relay_needs_no_tables_and_never_applies(some_tiers: Tiers) -> None:
+    side, sends = some_tiers.laptop("laptop-1")
     enter(side, "s1")
     assert [(d.receipt.stored, d.receipt.applied) for d in replicate(sends)] == [(1, 0)]
     replicate(sends)
-    (here,) = told(tiers.driver).origins
+    (here,) = told(some_tiers.driver).origins
     assert (here.origin, here.stored, here.applied) == ("laptop-1", 1, 0)
-    assert told(tiers.driver).waiting
-    result = run("replicate --once", tiers.driver)
+    assert told(some_tiers.driver).waiting
+    result = run("replicate --once", some_tiers.driver)
     assert result.exit_code == 0, result.output
     assert "community: laptop-1 applied up to batch 1" in result.stdout
-    assert not told(tiers.driver).waiting
+    assert not told(some_tiers.driver).waiting
 
 
 def test_a_relay_keeps_what_cannot_be_applied_and_nothing_else_waits(tiers: Tiers) -> None:
@@ -207,20 +213,20 @@ def test_a_relay_keeps_what_cannot_be_applied_and_nothing_else_waits(tiers: Tier
     assert carried(tiers.driver, sends_one) == []
 
 
-def test_a_server_that_passes_on_keeps_parts_until_the_centre_has_applied(tiers: Tiers) -> None:
-    side, sends = tiers.laptop("laptop-1")
-    tiers.centre.run("alter table visit rename to visit_before")
+def test_a_server_that_passes_on_keeps_parts_until_the_centre_has_applied(some_tiers: Tiers) -> None:
+    side, sends = some_tiers.laptop("laptop-1")
+    some_tiers.centre.run("alter table visit rename to visit_before")
     enter(side, "s1")
     replicate(sends)
-    tiers.everywhere("driver")
-    assert visits(tiers.clinic) == [("s1", 1), ("s1", 2)]
+    some_tiers.everywhere("driver")
+    assert visits(some_tiers.clinic) == [("s1", 1), ("s1", 2)]
     with pytest.raises(CdcSyncError):
-        tiers.everywhere("community")
-    assert len(carried(tiers.community, sends)) == 1
-    tiers.centre.run("alter table visit_before rename to visit")
-    tiers.everywhere("community")
-    assert visits(tiers.centre) == visits(tiers.clinic)
-    assert carried(tiers.community, sends) == []
+        some_tiers.everywhere("community")
+    assert len(carried(some_tiers.community, sends)) == 1
+    some_tiers.centre.run("alter table visit_before rename to visit")
+    some_tiers.everywhere("community")
+    assert visits(some_tiers.centre) == visits(some_tiers.clinic)
+    assert carried(some_tiers.community, sends) == []
 
 
 def test_a_batch_that_would_stream_is_kept_at_a_server_that_passes_on(make_side: Make, tmp_path: Path) -> None:
@@ -257,66 +263,70 @@ def test_a_relay_does_without_batches_that_are_applied_already(tiers: Tiers) -> 
     assert carried(tiers.driver, sends) == []
 
 
-def test_what_the_destination_refuses_is_told_and_nothing_is_deleted(tiers: Tiers) -> None:
-    side, sends = tiers.laptop("laptop-1")
+def test_what_the_destination_refuses_is_told_and_nothing_is_deleted(some_tiers: Tiers) -> None:
+    side, sends = some_tiers.laptop("laptop-1")
     enter(side, "s1")
     replicate(sends)
     own = public(sends)
-    assert run("enroll laptop-1", tiers.community, "--key", own).exit_code == 0
-    assert run("revoke laptop-1", tiers.community).exit_code == 0
-    result = run("replicate --once", tiers.driver)
+    assert run("enroll laptop-1", some_tiers.community, "--key", own).exit_code == 0
+    assert run("revoke laptop-1", some_tiers.community).exit_code == 0
+    result = run("replicate --once", some_tiers.driver)
     assert result.exit_code == 1
     assert "revoked" in result.stderr
-    (trouble,) = told(tiers.driver).troubles
+    (trouble,) = told(some_tiers.driver).troubles
     assert (trouble.peer, trouble.origin) == ("community", "laptop-1")
-    text = run("status", tiers.driver)
+    text = run("status", some_tiers.driver)
     assert text.exit_code == 3
     assert "was revoked here" in text.stdout
     assert "nothing was deleted" in text.stdout
-    doctor = run("doctor", tiers.driver)
+    doctor = run("doctor", some_tiers.driver)
     assert doctor.exit_code == 3
     assert "was revoked here" in doctor.stdout
-    assert len(carried(tiers.driver, sends)) == 1
-    assert run("enroll laptop-1", tiers.community, "--key", own).exit_code == 0
-    replicate(tiers.driver)
-    assert told(tiers.driver).troubles == ()
-    assert visits(tiers.clinic) == [("s1", 1), ("s1", 2)]
+    assert len(carried(some_tiers.driver, sends)) == 1
+    assert run("enroll laptop-1", some_tiers.community, "--key", own).exit_code == 0
+    replicate(some_tiers.driver)
+    assert told(some_tiers.driver).troubles == ()
+    assert visits(some_tiers.clinic) == [("s1", 1), ("s1", 2)]
 
 
-def test_a_receipt_of_somebody_unknown_is_handed_on_to_who_knows_the_giver(tiers: Tiers) -> None:
+def test_a_receipt_of_somebody_unknown_is_handed_on_to_who_knows_the_giver(some_tiers: Tiers) -> None:
     """The laptop waits for the centre as well, of which the driver has never heard."""
     central = write(
-        tiers.folder, "central", tiers.centre, section("[[destinations]]", name="x"), node="relay = true\napply = true"
+        some_tiers.folder,
+        "central",
+        some_tiers.centre,
+        section("[[destinations]]", name="x"),
+        node="relay = true\napply = true",
     )
     key = public(central)
-    side, sends = tiers.laptop(
+    side, sends = some_tiers.laptop(
         "laptop-1",
-        section("[[destinations]]", name="driver", url=tiers.car.url, final=False),
-        section("[[destinations]]", name="community", key=tiers.key),
+        section("[[destinations]]", name="driver", url=some_tiers.car.url, final=False),
+        section("[[destinations]]", name="community", key=some_tiers.key),
         section("[[destinations]]", name="central", key=key),
     )
     enter(side, "s1")
     replicate(sends)
-    tiers.everywhere("driver", "community", "driver")
+    some_tiers.everywhere("driver", "community", "driver")
     replicate(sends)
     assert kept(sends) == 3, "the centre has said nothing yet"
     replicate(central)
-    tiers.everywhere("community", "driver")
+    some_tiers.everywhere("community", "driver")
     replicate(sends)
     assert kept(sends) == 0
 
 
-def test_a_relay_that_is_none_any_more_lets_go_of_what_it_has_applied(tiers: Tiers) -> None:
-    direct = section("[[destinations]]", name="community", url=tiers.clinic.url)
-    side, sends = tiers.laptop("laptop-1", direct)
+def test_a_relay_that_is_none_any_more_lets_go_of_what_it_has_applied(some_tiers: Tiers) -> None:
+    direct = section("[[destinations]]", name="community", url=some_tiers.clinic.url)
+    side, sends = some_tiers.laptop("laptop-1", direct)
     enter(side, "s1")
     replicate(sends)
-    assert len(carried(tiers.community, sends)) == 1
-    public(write(tiers.folder, "community", tiers.clinic))
-    assert carried(tiers.community, sends) == []
+    assert len(carried(some_tiers.community, sends)) == 1
+    public(write(some_tiers.folder, "community", some_tiers.clinic))
+    assert carried(some_tiers.community, sends) == []
 
 
-def test_a_relay_without_destinations_is_told_what_is_missing(tiers: Tiers) -> None:
-    alone = write(tiers.folder, "driver", tiers.car, node="relay = true")
+def test_a_relay_without_destinations_is_told_what_is_missing(some_tiers: Tiers) -> None:
+    alone = write(some_tiers.folder, "driver", some_tiers.car, node="relay = true")
     with pytest.raises(ConfigError, match="no destinations"):
         replicate(alone)
