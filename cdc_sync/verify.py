@@ -106,12 +106,16 @@ def verify(
     reports = []
     for destination in _direct(config):
         with databases.connect(destination.url, config.folder) as target:
+            if not _has_rows(target):
+                continue
             pair = _Pair(database, config, target, destination, source)
             for name in order:
                 one = Verification(pair, name, most, repair=repair)
                 if progress is not None:
                     progress.waiting(one.here.total() + one.there.total())
                 reports.append(one.run(progress or Progress()))
+    if order and not reports:
+        raise _nothing_to_read()
     return reports
 
 
@@ -126,15 +130,25 @@ def _source(database: Database, config: Config) -> Source:
         return source
 
 
+def _has_rows(target: Database) -> bool:
+    """Whether the destination applies what it gets; a relay that only carries has no tables to compare with."""
+    with target.begin(Mode.READ) as session:
+        return not registry.is_installed(session) or registry.role(session).applies
+
+
 def _direct(config: Config) -> list[Destination]:
     """The destinations whose rows can be seen from here."""
     found = [d for d in config.databases if d.scheme in databases.names()]
     if not found:
-        raise ConfigError(
-            "no destination is a database that this node can read",
-            hint="add [[destinations]] with the url of a database, or verify on a node that has one",
-        )
+        raise _nothing_to_read()
     return found
+
+
+def _nothing_to_read() -> ConfigError:
+    return ConfigError(
+        "no destination is a database that this node can read",
+        hint="add [[destinations]] with the url of a database, or verify on a node that has one",
+    )
 
 
 class _Pair:

@@ -330,3 +330,13 @@ def test_a_relay_without_destinations_is_told_what_is_missing(some_tiers: Tiers)
     alone = write(some_tiers.folder, "driver", some_tiers.car, node="relay = true")
     with pytest.raises(ConfigError, match="no destinations"):
         replicate(alone)
+
+
+def test_a_laptop_looks_for_nothing_in_the_tables_of_who_only_carries(some_tiers: Tiers) -> None:
+    side, sends = some_tiers.laptop("laptop-1")
+    enter(side, "s1")
+    replicate(sends)
+    found = run("doctor", sends)
+    assert (found.exit_code, "driver" in found.stdout) == (0, False), found.stdout
+    compared = run("verify", sends)
+    assert (compared.exit_code, "no destination is a database" in compared.stderr) == (2, True), compared.output
