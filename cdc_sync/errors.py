@@ -9,6 +9,7 @@
     ├── RejectedBatch       1  a batch is not what it says, or forks the chain
     │   ├── Forbidden       1  a node is not known here, was revoked, or may not do what it asks
     │   └── TooLarge        1  more than is taken here
+    ├── Busy                1  another cdc-sync is at work on this node
     ├── RejectedReceipt     1  a receipt is not by who it says, or is about another chain
     ├── RejectedBundle      1  a file is no bundle, not for this node, or not by somebody who is known here
     └── Deferred            3  everything possible is done, but something waits
@@ -66,6 +67,13 @@ class RefusedRow(DatabaseError):
         super().__init__(message, code=code, hint=hint)
         self.row = row
         self.others: tuple[RefusedRow, ...] = ()
+
+
+class Busy(CdcSyncError):
+    """Another cdc-sync is at work on this node."""
+
+    def __init__(self) -> None:
+        super().__init__("another cdc-sync is at work on this node", hint="wait for it to end, or stop it")
 
 
 class RejectedBatch(CdcSyncError):

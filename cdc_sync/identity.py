@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from cdc_sync.errors import CdcSyncError, ConfigError
+from cdc_sync.errors import Busy, ConfigError
 
 
 def create(path: Path) -> Ed25519PrivateKey:
@@ -68,7 +68,5 @@ def exclusive(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CdcSyncError(
-                "another cdc-sync is at work on this node", hint="wait for it to end, or stop it"
-            ) from None
+            raise Busy from None
         yield

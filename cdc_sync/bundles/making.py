@@ -16,7 +16,7 @@ from cdc_sync.core.frames import Frame
 from cdc_sync.core.receipts import Signed
 from cdc_sync.core.renames import NONE
 from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.errors import CdcSyncError, ConfigError
+from cdc_sync.errors import Busy, ConfigError
 from cdc_sync.follow import Drifted
 from cdc_sync.transports import Chain, envelope, folder
 from cdc_sync.transports.folder import Named, Shelf
@@ -207,9 +207,7 @@ def seal_waiting(database: Database, config: Config, key: Ed25519PrivateKey) -> 
             except Drifted:
                 follow.follow(database, config)
                 seal.seal(database, key, clock.now(), dated=config.newest_wins)
-    except CdcSyncError as error:
-        if "another cdc-sync is at work" not in str(error):
-            raise
+    except Busy:
         return False
     return True
 

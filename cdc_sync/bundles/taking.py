@@ -86,6 +86,7 @@ class Taker:
         self.database = database
         self.config = config
         self.private, self.public = identity.private_text(key), device.public_of(key)
+        self.limits = replace(limits.CARRIED, batch=config.serve.largest_batch)
 
     @property
     def _only_passes_on(self) -> bool:
@@ -140,14 +141,14 @@ class Taker:
     def _verify(self, plain: IO[bytes]) -> Manifest:
         """Everything that can be known of a bundle before anything of it is stored."""
         plain.seek(0)
-        opened = bundle.read(plain.read)
+        opened = bundle.read(plain.read, self.limits)
         self._check(opened)
         manifest = opened.manifest
         for frame in opened.frames:
             self._permit(frame, manifest)
             for part, data in zip(frame.header.parts, frame.parts, strict=True):
                 wire.check_part(part, data)
-                wire.check_unpacked(data, limits.CARRIED.unpacked)
+                wire.check_unpacked(data, self.limits.unpacked)
         return manifest
 
     def _permit(self, frame: Frame, manifest: Manifest) -> None:
@@ -178,7 +179,7 @@ class Taker:
 
     def _chains(self, plain: IO[bytes]) -> Iterator[Stored]:
         plain.seek(0)
-        opened = bundle.read(plain.read)
+        opened = bundle.read(plain.read, self.limits)
         for stretch in opened.manifest.stretches:
             here = receive.position(self.database, stretch.origin, stretch.epoch)
             found = Stored(origin=stretch.origin, first=stretch.first, last=stretch.last)
@@ -192,7 +193,7 @@ class Taker:
             if found.missing:
                 continue
             giver, skips = opened.manifest.giver, stretch.skips
-            verdict = receive.store(self.database, frame.sealed, frame.parts, giver, skips=skips)
+            verdict = receive.store(self.database, frame.sealed, frame.parts, giver, self.limits, skips=skips)
             if verdict is Verdict.STORE:
                 found = replace(found, batches=found.batches + 1, rows=found.rows + frame.header.rows)
         return found

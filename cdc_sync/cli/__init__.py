@@ -204,9 +204,10 @@ def _batches(number: int) -> str:
 
 
 def _stop_on_signals() -> threading.Event:
+    """Set from another thread: a signal may come while this one holds the event's own lock, and would wait for it."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     return stop
 
 

@@ -26,7 +26,7 @@ from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.refusals import check
-from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, RefusedRow
+from cdc_sync.errors import Busy, CdcSyncError, ConfigError, DatabaseError, RefusedRow
 
 CHUNK = 2 * 1024 * 1024
 _LENGTH = re.compile(r"\((\d+)\)")
@@ -446,7 +446,7 @@ class PostgreSQL(Database):
         with self._connected() as connection:
             session = Session(self, connection.execution_options(isolation_level="AUTOCOMMIT"))
             if not session.run("lock_node")[0][0]:
-                raise CdcSyncError("another cdc-sync is at work on this node", hint="wait for it to end, or stop it")
+                raise Busy
             yield
 
 

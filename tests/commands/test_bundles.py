@@ -386,6 +386,16 @@ def test_a_batch_larger_than_is_taken_is_refused(clinic: Clinic) -> None:
     clinic.refuse(clinic.bundle((large, parts)), "larger than")
 
 
+def test_how_large_batches_are_taken_is_the_dbas_to_say(clinic: Clinic) -> None:
+    path, data = clinic.config.path, clinic.bundle(clinic.laptop.seal(["s1"]))
+    before = path.read_text()
+    path.write_text(before + "\n[serve]\nlargest_batch = 10\n")
+    assert "largest_batch" in clinic.refuse(data, "larger than the 10 bytes")
+    path.write_text(before)
+    clinic.lay(data)
+    assert clinic.take()["applied"] == 1
+
+
 @pytest.mark.parametrize("year", ["1970-01-01T00:00:00+00:00", "2038-01-19T03:14:08+00:00", "", "yesterday"])
 def test_no_clock_decides_anything(clinic: Clinic, year: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cdc_sync.clock.now", lambda **_: year)

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import config as configuration
+from cdc_sync import identity
 from cdc_sync.config import Config
 from cdc_sync.core import device
 from tests.conftest import Make
@@ -70,6 +71,16 @@ def test_what_is_exported_is_said_to_people(flow: Flow) -> None:
     arrived(flow)
     flow.bring_home()
     assert flow.say(flow.giver, "export", "--to", str(flow.stick)) == "nothing waits for receiver\n"
+
+
+def test_an_export_beside_a_replicator_says_that_it_seals(flow: Flow) -> None:
+    flow.write(1, 1)
+    with identity.exclusive(flow.giver.key_path):
+        said = flow.say(flow.giver, "export", "--to", str(flow.stick))
+    assert said == (
+        "nothing waits for receiver\n"
+        "note: another cdc-sync is at work here; what it has not sealed yet is not in the file\n"
+    )
 
 
 def test_an_export_for_nobody_whose_key_is_known_says_where_to_write_the_key(flow: Flow) -> None:
