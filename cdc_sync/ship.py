@@ -175,16 +175,24 @@ class Replicator:
                     self._bring(destination)
                 except CdcSyncError as error:
                     self._leave(destination)
+                    if destination.scheme == roads.FILE:
+                        self._put_off(destination, error)
+                        continue
                     self.carrier.troubles.note(destination.name, self.config.node.name, error)
                     errors.append(error)
         if not self._released:
             self._release()
         return errors
 
+    def _put_off(self, destination: Destination, error: CdcSyncError) -> None:
+        """A stick that is not there is nothing out of the ordinary, and keeps no other destination back."""
+        self.carrier.failed(destination.name, "", error)
+        self.carrier.turns.put_off((destination, "own"), FOLDER, FOLDER)
+
     def _is_behind(self, destination: Destination) -> bool:
         """Whether a destination may lack something; one that has stored everything is asked now and then."""
         sealed, there = self._sealed(), self._receipts().get(destination.name, self._at())
-        if destination.scheme == roads.FILE and destination.name in self.delivered:
+        if destination.scheme == roads.FILE:
             return self.carrier.turns.due((destination, "own"))
         if destination.name not in self.delivered or there.stored != sealed.stored or there.digest != sealed.digest:
             return True

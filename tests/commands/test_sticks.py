@@ -1,5 +1,6 @@
 """Sticks that are written, pulled out, full, lost and brought in any order: what is on them is whole, or not there."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,12 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import config as configuration
-from cdc_sync import identity
+from cdc_sync import identity, ship
 from cdc_sync.config import Config
 from cdc_sync.core import device
+from tests.commands.conftest import eventually
 from tests.conftest import Make
 from tests.nodes import compare, status, write_config
-from tests.sticks import OWN, SHAPES, Flow, apart, key_of, meet
+from tests.sticks import OWN, SCHEMA, SHAPES, Flow, apart, key_of, meet
 
 KILLED = "import os, signal; os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)"
 """Dies when all is written and nothing is safe yet."""
@@ -210,6 +212,33 @@ def test_replicate_says_that_the_stick_is_not_there_and_goes_on_once_it_is(
     flow.stick.mkdir()
     posted()
     arrived(flow)
+
+
+def test_a_stick_that_is_not_there_keeps_no_other_destination_back(
+    flow: Flow, posted: Callable[..., str], make_side: Make
+) -> None:
+    assert posted
+    other = make_side("sqlite", "other")
+    other.script(SCHEMA)
+    with flow.giver.path.open("a") as file:
+        file.write(f'\n[[destinations]]\nname = "other"\nurl = "{other.url}"\n')
+    flow.stick.rmdir()
+    config, stop, told = configuration.load(flow.giver.path), threading.Event(), list[str]()
+    daemon = threading.Thread(
+        target=ship.run, args=(config, ship.Progress(), stop, lambda error: told.append(str(error)))
+    )
+    daemon.start()
+    try:
+        for i in range(1, 6):
+            flow.write(i, i)
+            eventually(lambda i=i: len(other.rows("select 1 from visit")) == i, "it arrives at once")  # type: ignore[misc]
+        flow.stick.mkdir()
+        eventually(lambda: bool(flow.files("receiver")), "a stick that is put in is written")
+    finally:
+        stop.set()
+        daemon.join()
+    assert len(told) == 1, "said once"
+    assert "no folder" in told[0]
 
 
 def test_replicate_warns_of_a_file_that_it_refuses_and_goes_on(flow: Flow, posted: Callable[..., str]) -> None:
