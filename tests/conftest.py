@@ -56,7 +56,7 @@ EVERYWHERE = ("test_random", "test_crash", "test_chinook", "test_natural_keys", 
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
 
-CASES = 5
+CASES = 3
 """Cases of one journey or command at most that are played outside of the deep profile."""
 
 
