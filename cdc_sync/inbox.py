@@ -223,7 +223,10 @@ class Stream:
                 renames = names.of(session, self._after.origin)
                 sections = renames.sections(sections)
                 apply.check_free(session, self._after.origin, self._after.epoch, {s.table for s in sections})
-                with apply.writing(session):
+                tables = [section.table for section in sections]
+                if apply.quiet(session, self._policies, tables):
+                    raise _GivenUp("triggers are to be quiet, which may keep other writers out for as long as it takes")
+                with apply.writing(session, self._policies, tables):
                     batch = apply.Batch(
                         session,
                         renames.shapes(shapes),

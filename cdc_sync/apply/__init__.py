@@ -10,7 +10,7 @@ from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.origins import persistently
 from cdc_sync.apply.parts import apply_in_parts, decide, retry, revive
-from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, writing
+from cdc_sync.apply.whole import Applied, apply_whole, check_free, finish, quiet, writing
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.databases import Database
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, RejectedBatch
@@ -24,6 +24,7 @@ __all__ = [
     "decide",
     "drain",
     "finish",
+    "quiet",
     "retry",
     "revive",
     "writing",

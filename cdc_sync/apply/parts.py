@@ -21,7 +21,8 @@ def apply_in_parts(database: Database, origin: str, epoch: str, policies: Polici
         header = next_header(session, origin, epoch)
         if header is None:
             return None
-        with writing(session):
+        lying = [table for (table,) in session.run("letters_lie", origin=origin, epoch=epoch)]
+        with writing(session, policies, [*lying, *(section.table for section in header.sections)]):
             aside = _climb(session, header, policies)
         finish(session, header)
         return Applied(number=header.number, rows=header.rows, aside=aside)
@@ -120,7 +121,7 @@ def _retried(database: Database, origin: str, epoch: str, policies: Policies, wa
             with database.begin(Mode.WRITE) as session:
                 locked_position(session, origin, epoch)
                 letters = [letter for letter in letterbox.of(session, origin, epoch) if letter.id in group]
-                with writing(session):
+                with writing(session, policies, {letter.table for letter in letters}):
                     done += _again(session, letters, policies)
         except _InVain:
             continue

@@ -1,13 +1,14 @@
 """A stored batch written in one go."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from cdc_sync.apply import names
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench
 from cdc_sync.core import wire
+from cdc_sync.core.change import Table
 from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.letters import State
 from cdc_sync.core.wire import Header, Part, PartRows
@@ -36,7 +37,7 @@ def apply_whole(database: Database, origin: str, epoch: str, policies: Policies)
         if header is None:
             return None
         check_free(session, header.node, header.epoch, {section.table for section in header.sections})
-        with writing(session):
+        with writing(session, policies, [section.table for section in header.sections]):
             batch = Batch(
                 session, header.shapes, header.sections, Bench(node=origin, policies=policies, place=place_of(header))
             )
@@ -77,11 +78,28 @@ def parts(session: Session, header: Header) -> Iterator[tuple[Part, PartRows]]:
 
 
 @contextmanager
-def writing(session: Session) -> Iterator[None]:
-    """Within the block, a batch may be written: what is written is not captured again."""
+def writing(session: Session, policies: Policies, tables: Iterable[str]) -> Iterator[None]:
+    """Within the block, a batch may be written: what is written is not captured again.
+
+    ``tables`` are those that it is about. Where the file says so, triggers of the application do not fire either.
+    """
     session.run("prepare_apply")
-    with session.database.muted(session):
+    resting = quiet(session, policies, tables)
+    with session.database.resting(session, resting) if resting else nullcontext(), session.database.muted(session):
         yield
+
+
+def quiet(session: Session, policies: Policies, tables: Iterable[str]) -> list[Table]:
+    """The tables whose triggers are to be quiet while rows of these are written: also children, where keys cascade."""
+    if not policies.quiet:
+        return []
+    names = {*tables, *policies.exact}
+    described = session.database.describe(session, sorted(names))
+    written, before = set(tables), 0
+    while before < len(written):
+        before = len(written)
+        written |= {name for name, table in described.items() if {r.table for r in table.references} & written}
+    return [table for name, table in described.items() if name in written and policies.of(name).triggers == "quiet"]
 
 
 def place_of(header: Header) -> dict[str, object]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc_sync.config.entries import choice, choices, flag, known, string, strings
-from cdc_sync.core.conflicts import CONFLICTS, MERGES, Policy
+from cdc_sync.core.conflicts import CONFLICTS, MERGES, TRIGGERS, Policy
 from cdc_sync.core.plan import CAPTURES, OPERATIONS, SyncedTable
 from cdc_sync.core.renames import Rename, Renames, same_target
 from cdc_sync.errors import ConfigError
 
 _TABLE = ("name", "key", "exclude", "except", "where", "operations", "capture", "skip_unchanged", "reference")
-_POLICY = ("conflict", "merge")
+_POLICY = ("conflict", "merge", "triggers")
 _RENAME = ("target", "columns")
 
 
@@ -37,7 +37,11 @@ def table(entry: Mapping[str, Any], number: int) -> SyncedTable:
 
 def policy(entry: Mapping[str, Any], name: str) -> Policy:
     place = f"table {name!r}"
-    return Policy(conflict=choice(entry, "conflict", place, CONFLICTS), merge=choice(entry, "merge", place, MERGES))
+    return Policy(
+        conflict=choice(entry, "conflict", place, CONFLICTS),
+        merge=choice(entry, "merge", place, MERGES),
+        triggers=choice(entry, "triggers", place, TRIGGERS),
+    )
 
 
 def renames(tables: Sequence[SyncedTable], entries: Sequence[Mapping[str, Any]]) -> Renames:

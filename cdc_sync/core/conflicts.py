@@ -11,6 +11,7 @@ from cdc_sync.core.plan import SyncedTable
 
 CONFLICTS = ("source_wins", "target_wins", "newest_wins", "manual")
 MERGES = ("rows", "columns")
+TRIGGERS = ("fire", "quiet")
 CLOCK_AHEAD = 3600.0
 """Seconds that a node's clock may be ahead of the target's before ``newest_wins`` does not believe it."""
 
@@ -39,10 +40,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a DBA's file says of conflicts in one table: ``conflict`` says who wins, ``merge`` of what."""
+    """What a DBA's file says of applying one table's rows: ``conflict`` says who wins, ``merge`` of what.
+
+    ``triggers`` says whether the target's own triggers fire for them. They do unless the file says otherwise: often
+    they fill columns, totals or search indexes that rows would lack without them, and to keep them quiet costs
+    (PostgreSQL: a lock on the table while a batch is applied; SQLite: two changes of the schema).
+    """
 
     conflict: str = CONFLICTS[0]
     merge: str = MERGES[0]
+    triggers: str = TRIGGERS[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,16 @@ class Policies:
     clock_ahead: float = CLOCK_AHEAD
     default: Policy = field(default_factory=Policy)
     decided: bool = False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether any table's triggers are to be quiet."""
+        return any(policy.triggers == "quiet" for _, policy in self.tables)
+
+    @property
+    def exact(self) -> set[str]:
+        """The tables that have an entry of their own."""
+        return {table.name for table, _ in self.tables if not table.is_pattern}
 
     def of(self, name: str) -> Policy:
         """The table's policy: its own entry's, or else that of the wildcard which it fits."""

@@ -357,6 +357,13 @@ class Database(Thrifty):
         """Within the block, which ends with the transaction, nothing that the session writes is captured."""
 
     @abstractmethod
+    def resting(self, session: Session, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        """Within the block, triggers of the application on these tables do not fire for what the session writes.
+
+        Foreign keys are checked, and do what they do, all the same. However the transaction ends, no trigger is lost.
+        """
+
+    @abstractmethod
     def newest(self, session: Session, change: str) -> int:
         """How far a seal reads in a change table: the newest seq, where the snapshot alone does not say it."""
 

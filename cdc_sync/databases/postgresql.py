@@ -22,7 +22,7 @@ from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import postgresql_capture as holes
 from cdc_sync.databases import postgresql_pool as pool
 from cdc_sync.databases import postgresql_staging as staging_rows
-from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import postgresql_triggers, sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.refusals import check
@@ -121,7 +121,8 @@ class PostgreSQL(Database):
         )
 
     def reason(self, error: DBAPIError) -> str:
-        return "the server does not answer or refuses the login" if error.orig is None else _first_line(error.orig)
+        lines = [] if error.orig is None else [*str(error.orig).strip().splitlines(), type(error.orig).__name__]
+        return lines[0] if lines else "the server does not answer or refuses the login"
 
     def mark(self, session: Session, names: Sequence[str]) -> str:
         return str(session.run("mark", names=list(names))[0][0])
@@ -309,6 +310,8 @@ class PostgreSQL(Database):
     def sealing(self, snapshot: Session) -> Iterator[Session]:
         yield snapshot
 
+    resting = postgresql_triggers.resting
+
     @contextmanager
     def muted(self, session: Session) -> Iterator[None]:
         session.run("mute")
@@ -456,10 +459,6 @@ def _ends(
     """The highest and the lowest usable value there is."""
     ends = (sa.func.max(value), sa.func.min(value))
     return [sa.select(end).select_from(rows).where(usable).scalar_subquery() for end in ends]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ...]]]:

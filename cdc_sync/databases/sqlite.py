@@ -312,6 +312,19 @@ class SQLite(Database):
         for change, seq in before.items():
             session.run("unmute", {"change": change}, seq=seq)
 
+    @contextmanager
+    def resting(self, session: Session, tables: Sequence[Table]) -> Iterator[None]:
+        """The schema is part of the transaction: triggers are dropped, and made again in their order before it ends.
+
+        Ours on the same tables with them, or they would no more be the ones that fire last.
+        """
+        found = session.run("triggers/of", tables=json.dumps([table.name for table in tables]))
+        for trigger, _ in found:
+            session.run("triggers/rest", {"trigger": trigger})
+        yield
+        for _, text in found:
+            session.script(text)
+
     def newest(self, session: Session, change: str) -> int:
         return int(session.run("newest", {"change": change})[0][0])
 
