@@ -66,7 +66,8 @@ class Carrier:
         self._visits: dict[str, _Visit] = {}
         self._said: dict[tuple[str, str], dict[str, Position]] = {}
         self._heard: dict[str, set[tuple[object, ...]]] = {}
-        self._changed = True
+        self._refusing: set[str] = set()
+        self._changed = config.node.relay
 
     def begin(self) -> None:
         """A round begins: what went wrong in the last one is told."""
@@ -77,6 +78,11 @@ class Carrier:
         if self.troubles.note(node, origin, error):
             self.news.append(error)
         self.errors.append(error)
+
+    def _well(self, node: str) -> None:
+        """Nothing is wrong with a node, unless what it said last was refused."""
+        if node not in self._refusing:
+            self.troubles.clear(node, "")
 
     def close(self) -> None:
         """Leave the sources."""
@@ -112,10 +118,9 @@ class Carrier:
             for offered in chains:
                 found += self._fetch(source, visit.offer, offered)
             self._hear(source.name, visit.offer.receipts())
+            self._well(source.name)
         except CdcSyncError as error:
             self.failed(source.name, "", error)
-        else:
-            self.troubles.clear(source.name, "")
         if found:
             self.turns.at_once(source)
         self.turns.put_off(source, PAUSE, LONGEST_PAUSE)
@@ -197,7 +202,7 @@ class Carrier:
                 self._stuck(destination, carried.position, error)
         else:
             self.turns.at_once(destination)
-            self.troubles.clear(destination.name, "")
+            self._well(destination.name)
         return found
 
     def _stuck(self, destination: Destination, here: Position, error: CdcSyncError) -> None:
@@ -277,6 +282,7 @@ class Carrier:
             if self._hear(destination.name, road.receipts()):
                 self.turns.at_once((destination, "receipts"))
             self._hand_over(destination.name, {destination.name}, road.bring)
+            self._well(destination.name)
         except CdcSyncError as error:
             self.roads.leave(destination)
             self.failed(destination.name, "", error)
@@ -289,8 +295,10 @@ class Carrier:
             return False
         with self.database.begin(Mode.WRITE) as session:
             refused = receipts.bring(session, signed)
+        self._refusing.discard(name)
         for error in refused:
             self.failed(name, "", error)
+            self._refusing.add(name)
         self._heard[name] = said
         self._said.clear()
         self._changed = True
