@@ -57,6 +57,11 @@ class Reader:
         self._rest = bytearray()
         self._part: Part | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing has come of another message."""
+        return not self._rest and self._part is None
+
     def feed(self, piece: bytes) -> Iterator[tuple[Message, bytes]]:
         """The messages that this piece completes. Raises RejectedBatch for what is none, and TooLarge."""
         self._rest += piece

@@ -84,10 +84,18 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """The offer is taken, but for these columns (table, column), by the receiver's names."""
+class Lacking:
+    """A column that the receiver does not have, by its own name of the table."""
 
-    left_out: tuple[tuple[str, str], ...] = ()
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """The offer is taken, but for these columns."""
+
+    left_out: tuple[Lacking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

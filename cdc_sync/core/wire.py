@@ -160,6 +160,12 @@ def from_json(data: bytes, kind: type[_Kind], what: str) -> _Kind:
         raise RejectedBatch(f"{what} cannot be read", hint="see /openapi.json there for what is understood") from error
 
 
+def schemas(kinds: Iterable[type], place: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """JSON schemas of data classes of ours: references to them, and what these lead to; ``place`` holds ``{name}``."""
+    references, found = msgspec.json.schema_components(list(kinds), ref_template=place)
+    return list(references), dict(found)
+
+
 def fingerprint(shapes: Sequence[Shape]) -> bytes:
     """SHA-256 over the shapes: equal as long as the synced schema is."""
     return hashlib.sha256(msgspec.msgpack.encode(tuple(shapes))).digest()

@@ -64,7 +64,8 @@ class Remote(_Road):
 
     def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         offer = talk.Offer(shapes=offered.shapes, captured=offered.captured, renames=offered.renames.tables)
-        return self._line.ask("POST", "/v1/fit", talk.Fit, offer).left_out
+        fit = self._line.ask("POST", "/v1/fit", talk.Fit, offer)
+        return [(each.table, each.column) for each in fit.left_out]
 
     def call(self, origin: str, renames: Renames) -> None:
         if origin == self._line.node:

@@ -24,8 +24,8 @@ from cdc_sync.web.limits import Busy, Slow
 log = logging.getLogger("cdc_sync")
 
 JSON = "application/json"
-FRAMES = "application/vnd.cdc-sync.batch"
-"""A batch as ``core.frames`` writes it."""
+BYTES = "application/octet-stream"
+"""A batch as ``core.frames`` or ``core.flow`` writes it."""
 
 
 class Unknown(CdcSyncError):

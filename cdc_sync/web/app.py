@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,7 +27,7 @@ from cdc_sync.errors import CdcSyncError, Forbidden, RejectedBatch
 from cdc_sync.web import answers, limits
 from cdc_sync.web.answers import BadRequest, Unauthorized, Unknown
 from cdc_sync.web.applier import Applier, Chain
-from cdc_sync.web.description import description
+from cdc_sync.web.description import OPERATIONS, description
 from cdc_sync.web.desk import Desk, Place
 from cdc_sync.web.incoming import Incoming
 from cdc_sync.web.notices import Notices
@@ -72,25 +72,25 @@ class App:
         self.asgi.add_exception_handler(HTTPException, self._no_such)
 
     def _routes(self) -> Iterator[Route]:
-        chain = "/{origin}/{epoch}"
-        for method, path, handler in (
-            ("GET", "/v1/health", self.health),
-            ("GET", "/openapi.json", self.openapi),
-            ("POST", "/v1/challenge", self.challenge),
-            ("POST", "/v1/session", self.session),
-            ("POST", "/v1/enroll", self.enrol),
-            ("POST", "/v1/fit", self.fit),
-            ("PUT", "/v1/names", self.names),
-            ("GET", "/v1/positions", self.positions),
-            ("PUT", f"/v1/batches{chain}/{{number}}", self.put_batch),
-            ("GET", f"/v1/batches{chain}/{{number}}", self.get_batch),
-            ("PUT", f"/v1/stream{chain}/{{number}}", self.put_stream),
-            ("GET", f"/v1/digests{chain}/{{number}}", self.digest),
-            ("GET", "/v1/receipts", self.receipts),
-            ("POST", "/v1/receipts", self.take_receipts),
-            ("GET", f"/v1/receipts{chain}", self.receipt),
-        ):
-            yield Route(path, self._guarded(handler), methods=[method])
+        handlers: Mapping[tuple[str, str], Handler] = {
+            ("GET", "/v1/health"): self.health,
+            ("GET", "/openapi.json"): self.openapi,
+            ("POST", "/v1/challenge"): self.challenge,
+            ("POST", "/v1/session"): self.session,
+            ("POST", "/v1/enroll"): self.enrol,
+            ("POST", "/v1/fit"): self.fit,
+            ("PUT", "/v1/names"): self.names,
+            ("GET", "/v1/positions"): self.positions,
+            ("PUT", "/v1/batches/{origin}/{epoch}/{number}"): self.put_batch,
+            ("GET", "/v1/batches/{origin}/{epoch}/{number}"): self.get_batch,
+            ("PUT", "/v1/stream/{origin}/{epoch}/{number}"): self.put_stream,
+            ("GET", "/v1/digests/{origin}/{epoch}/{number}"): self.digest,
+            ("GET", "/v1/receipts"): self.receipts,
+            ("POST", "/v1/receipts"): self.take_receipts,
+            ("GET", "/v1/receipts/{origin}/{epoch}"): self.receipt,
+        }
+        for method, path in OPERATIONS:
+            yield Route(path, self._guarded(handlers[method, path]), methods=[method])
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -141,7 +141,7 @@ class App:
         return answers.json(talk.Health(node=self.desk.name, version=__version__))
 
     async def openapi(self, _: Request) -> Response:
-        return answers.json(description(self.desk.limits.batch))
+        return answers.json(description())
 
     async def challenge(self, request: Request) -> Response:
         said = await _said(request, talk.Hello, limits.STRANGERS)
@@ -211,7 +211,7 @@ class App:
                 async for piece in limits.pieces(request.receive, limits.STREAM):
                     for message, data in reader.feed(piece):
                         await asyncio.to_thread(incoming.take, message, data)
-                incoming.check_over()
+                await asyncio.to_thread(incoming.finish, whole=reader.is_done)
             except CdcSyncError as error:
                 response = answers.failed(error)
                 response.headers["connection"] = "close"
@@ -225,7 +225,7 @@ class App:
         found = await self.work(self.desk.fetch, who, place)
         headers = {"content-length": str(frames.size(found.sealed, found.header))}
         pieces = frames.write(found.sealed, found.parts)
-        return StreamingResponse(self._pieces(pieces), media_type=answers.FRAMES, headers=headers)
+        return StreamingResponse(self._pieces(pieces), media_type=answers.BYTES, headers=headers)
 
     async def _pieces(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         async with self.downloads:

@@ -151,8 +151,9 @@ class Desk:
         if not self.config.node.apply:
             return talk.Fit()
         offered = Offered(shapes=offer.shapes, captured=offer.captured, renames=Renames(offer.renames))
-        where = f"the tables at {self.name!r}"
-        return talk.Fit(left_out=tuple(DatabaseInbox(self.database, self.config.policies).fit(offered, where)))
+        where = "the database there"
+        left_out = DatabaseInbox(self.database, self.config.policies).fit(offered, where)
+        return talk.Fit(left_out=tuple(talk.Lacking(table=table, column=column) for table, column in left_out))
 
     def call(self, who: Who, renames: Renames) -> None:
         """Call a node's tables and columns so from now on.

@@ -23,7 +23,7 @@ class Incoming:
         self._begun: tuple[Begin, Stream] | None = None
         self._parts: list[Part] = []
         self._size = 0
-        self._applied = False
+        self._sealed: Sealed | None = None
 
     def close(self) -> None:
         self._stack.close()
@@ -33,20 +33,24 @@ class Incoming:
         if message.begin is not None:
             self._begin(message.begin)
             return
-        if self._begun is None:
-            raise RejectedBatch("a stream does not begin at its beginning", hint=flow.AGAIN)
-        begin, stream = self._begun
+        if self._begun is None or self._sealed is not None:
+            raise RejectedBatch("a stream does not begin at its beginning, or goes on after its end", hint=flow.AGAIN)
+        _, stream = self._begun
         if message.part is not None:
             self._load(stream, message.part, data)
         elif message.complete:
             stream.complete()
         elif message.sealed is not None:
-            self._finish(begin, stream, message.sealed)
+            self._sealed = message.sealed
 
-    def check_over(self) -> None:
-        """At the end. Raises RejectedBatch where the batch was not applied."""
-        if not self._applied:
+    def finish(self, *, whole: bool) -> None:
+        """At the end; ``whole`` says whether it ends with a message. Raises RejectedBatch where nothing is applied."""
+        if self._begun is None or self._sealed is None or not whole:
             raise RejectedBatch("a stream ends before its end", hint=flow.AGAIN)
+        begin, stream = self._begun
+        flow.check(begin, self._parts, self._sealed)
+        if not stream.finish(self._sealed):
+            raise Elsewhere("the batch cannot be taken while it is being sealed", hint=flow.AGAIN)
 
     def _begin(self, begin: Begin) -> None:
         after = begin.after
@@ -70,9 +74,3 @@ class Incoming:
         wire.check_unpacked(data, flow.PART)
         self._parts.append(part)
         stream.rows(PartRows(encoding=part.encoding, data=wire.unpack_part(part, data)), part, data)
-
-    def _finish(self, begin: Begin, stream: Stream, sealed: Sealed) -> None:
-        flow.check(begin, self._parts, sealed)
-        if not stream.finish(sealed):
-            raise Elsewhere("the batch cannot be taken while it is being sealed", hint=flow.AGAIN)
-        self._applied = True
