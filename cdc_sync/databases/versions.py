@@ -93,6 +93,7 @@ class Versions:
     def met(self, *, entered: bool) -> sa.Select[*tuple[Any, ...]]:
         """Staged rows that live on, and meet a row of somebody else's, or none although they say it is there.
 
+        Also those that were entered under a key which is another one at their origin, and the same here.
         ``entered``: also those that meet none because they were entered, of which somebody may have deleted another.
         seq, op, at, whether a row is there, whether it differs, who wrote it (null: the target's own), and when.
         """
@@ -117,7 +118,12 @@ class Versions:
                 resolved.c.seq.not_in(sa.select(writer.fate.c.seq)) if writer.layout.old else sa.true(),
                 sa.or_(
                     sa.and_(
-                        there, sa.or_(version.c.origin.is_distinct_from(self.node), resolved.c.op == constant("Y"))
+                        there,
+                        sa.or_(
+                            version.c.origin.is_distinct_from(self.node),
+                            resolved.c.op == constant("Y"),
+                            sa.and_(resolved.c.op == constant("I"), self._respelled(target, resolved)),
+                        ),
                     ),
                     sa.not_(there) if entered else sa.and_(sa.not_(there), resolved.c.op.not_in(_COMING)),
                 ),
@@ -133,6 +139,16 @@ class Versions:
             for column, here, coming in pairs
         )
         return sa.or_(sa.false(), *different)
+
+    def _respelled(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether a row is found under another spelling of its key. (What is concatenated has no collation.)"""
+        writer, apart = self.writer, self.writer.database.apart
+        texts = {c.name for c in writer.described[writer.name].columns if c.kind is Kind.TEXT}
+        key = [column for column in writer.shapes[writer.name].key if column in texts]
+        pairs = [(target.c[column], writer.value(resolved, column)) for column in key]
+        nothing = constant("")
+        apart_from = (apart(here).concat(nothing) != apart(coming).concat(nothing) for here, coming in pairs)
+        return sa.or_(sa.false(), *apart_from)
 
     def met_marked(self) -> sa.Select[*tuple[Any, ...]]:
         """Marked rows that somebody else wrote: seq, op, at, who wrote it (null: the target's own), and when."""

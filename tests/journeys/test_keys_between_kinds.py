@@ -69,3 +69,28 @@ def test_keys_that_differ_in_bytes_alone_stay_two(pair: tuple[Side, Side], tmp_p
     source.many("insert into subject (code, note) values (?, ?)", [(key, str(i)) for i, key in enumerate(keys)])
     replicate(config)
     assert dict(target.rows("select code, note from subject")) == {key: str(i) for i, key in enumerate(keys)}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("name", ["another case", "another case in a file"])
+def test_two_keys_that_are_one_to_the_server_are_written_down_as_a_conflict(
+    make_side: Make, tmp_path: Path, name: str, together: bool
+) -> None:
+    here, declared, first, there, target_type, second = SPELLED[name]
+    source, target = make_side(here, "source"), make_side(there, "target")
+    keyed(source, declared)
+    keyed(target, target_type)
+    config = write_config(tmp_path, "laptop", source, target, {"subject": ["code"]})
+    install(config)
+    insert = "insert into subject (code, note) values (?, ?)"
+    source.run(insert, (first, "one"))
+    if not together:
+        replicate(config)
+    source.run(insert, (second, "two"))
+    replicate(config)
+    assert target.rows("select code, note from subject") == [(second, "two")]
+    conflicts = "cdc_sync.conflict" if there == "postgresql" else "cdc_sync_conflict"
+    assert target.rows(f"select kind, met_origin, outcome from {conflicts}") == [("insert_exists", "laptop", "source")]
+    source.run("update subject set note = 'again' where code = ?", (second,))
+    replicate(config)
+    assert target.rows(f"select count(*) from {conflicts}") == [(1,)]
