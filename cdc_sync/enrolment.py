@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import peers, roads
+from cdc_sync import clock, peers, roads
 from cdc_sync.config import Config, Destination, Source
 from cdc_sync.config.roads import WEB
 from cdc_sync.core import peers as core
@@ -26,8 +26,19 @@ def apply(database: Database, config: Config, at: str, text: str) -> Peer:
         server = _applied(line, config.node.name, key, code)
     finally:
         line.close()
+    return _learnt(database, config, other, server)
+
+
+def _learnt(database: Database, config: Config, other: Destination | Source, public_key: bytes) -> Peer:
+    """A source's own batches are taken; a destination may write nothing here, unless it was enrolled for that."""
+    with database.begin(Mode.READ) as session:
+        known = peers.find(session, other.name)
+    if known is None and isinstance(other, Source):
+        known = Peer(name=other.name, public_key=public_key, enrolled_at=clock.now())
+        peers.enroll(database, config.node.name, known)
+        return known
     with database.begin(Mode.WRITE) as session:
-        return peers.learn(session, at, server)
+        return peers.learn(session, other.name, public_key)
 
 
 def _applied(line: Line, name: str, key: Ed25519PrivateKey, code: Code) -> bytes:

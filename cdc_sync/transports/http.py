@@ -146,7 +146,7 @@ class Line:
             with self._sent(request) as response:
                 self._check(response)
                 for piece in _limited(response, limit):
-                    file.write(piece)
+                    _write(file, piece)
 
         self._patiently(once)
 
@@ -292,6 +292,15 @@ def _trusted(there: There) -> ssl.SSLContext:
 def _is_here(url: str) -> bool:
     """What stays on this machine goes through no proxy."""
     return httpx.URL(url).host in ("localhost", "127.0.0.1", "::1")
+
+
+def _write(file: IO[bytes], piece: bytes) -> None:
+    try:
+        file.write(piece)
+    except OSError as error:
+        raise CdcSyncError(
+            f"a batch cannot be kept for a moment: {error.strerror}", hint="make room in TMPDIR"
+        ) from None
 
 
 def _bearer(ticket: Ticket) -> dict[str, str]:

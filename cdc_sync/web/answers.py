@@ -79,7 +79,7 @@ def json(value: object, status: int = 200, headers: Mapping[str, str] | None = N
     return Response(wire.to_json(value), status, media_type=JSON, headers=dict(headers or {}))
 
 
-def refusal(error: CdcSyncError, database: str = "") -> Refusal:
+def refusal(error: Exception, database: str = "") -> Refusal:
     """An error as another node is told of it, which is not told where the ``database`` is."""
     if isinstance(error, _TOLD) and not isinstance(error, Unreachable):
         text = str(error).replace(database, "its database") if database else str(error)
@@ -97,16 +97,27 @@ def _kind(error: CdcSyncError) -> str:
     return next((kind.__name__ for kind in known if isinstance(error, kind)), "")
 
 
-def failed(error: Exception) -> Response:
-    """The answer to an error; what nobody expected is logged, without anything that it may hold of a row."""
+def described(error: Exception) -> str:
+    """An error for the log of this server, without anything that it may hold of a row."""
+    if isinstance(error, CdcSyncError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}; this is a fault of cdc-sync:\n{frames}"
+
+
+def failed(error: Exception, who: str) -> Response:
+    """The answer to an error, which is logged."""
     if not isinstance(error, CdcSyncError):
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("a request failed with %s; this is a fault of cdc-sync:\n%s", type(error).__name__, frames)
+        log.error("a request of %s failed: %s", who, described(error))
         told = Refusal(error="the server failed", hint="its DBA finds the reason in the log of cdc-sync serve")
         return json(told, 500)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), _of_database(error))
     if status >= 500:
-        log.error("a request failed: %s", error)
+        log.error("a request of %s failed: %s", who, error)
+    elif status in (403, 409, 413, 422):
+        log.info("refused to %s: %s", who, error)
     return json(refusal(error), status, _headers(error, status))
 
 

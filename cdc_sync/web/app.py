@@ -62,7 +62,9 @@ class App:
         self.uploads = limits.Places(limits.UPLOADS, limits.UPLOADS_OF_ONE)
         self.streams = limits.Places(limits.STREAMS, 1, patience=0.0)
         self.notices = Notices()
-        self.applier = Applier(desk.database, desk.config, self.notices.tell) if desk.config.serve.apply else None
+        self.applier: Applier | None = None
+        if desk.config.serve.apply:
+            self.applier = Applier(desk.database, desk.config, self.notices.tell, desk.rest)
         a_minute = desk.config.serve.requests_a_minute
         self.of_nodes = limits.Rate(a_minute)
         self.of_addresses = limits.Rate(a_minute * OF_AN_ADDRESS)
@@ -94,13 +96,19 @@ class App:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
+            address = request.client.host if request.client else ""
             try:
-                self.of_addresses.take(limits.place(request.client.host if request.client else ""))
+                self.of_addresses.take(limits.place(address))
                 return await handler(request)
             except Exception as error:
-                return answers.failed(error)
+                return answers.failed(error, self._called(request, address))
 
         return guarded
+
+    def _called(self, request: Request, address: str) -> str:
+        """Who asks, for the log."""
+        who = self.sessions.who(_token(request))
+        return f"node {who.node!r}" if who else f"somebody at {address}"
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -129,8 +137,7 @@ class App:
 
     def who(self, request: Request) -> Who:
         """Raises Unauthorized for a request without a good token, and Busy for one too many."""
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        who = self.sessions.who(token) if kind.lower() == "bearer" else None
+        who = self.sessions.who(_token(request))
         if who is None:
             raise Unauthorized("the session is over, or none was begun", hint="begin one: POST /v1/challenge")
         self.of_nodes.take(who.node)
@@ -213,7 +220,7 @@ class App:
                         await asyncio.to_thread(incoming.take, message, data)
                 await asyncio.to_thread(incoming.finish, whole=reader.is_done)
             except CdcSyncError as error:
-                response = answers.failed(error)
+                response = answers.failed(error, f"node {who.node!r}")
                 response.headers["connection"] = "close"
                 return response
             finally:
@@ -266,6 +273,11 @@ class App:
         """Whether something of the chain is still to be applied by this server."""
         receipt = core.read(found.receipts[0])
         return self.applier is not None and receipt.applied < receipt.stored
+
+
+def _token(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if kind.lower() == "bearer" else ""
 
 
 async def _said(request: Request, kind: type[Result], limit: int = limits.TALK) -> Result:

@@ -10,8 +10,7 @@ from cdc_sync.apply import Applied, origins
 from cdc_sync.config import Config
 from cdc_sync.core.talk import Refusal
 from cdc_sync.databases import Database
-from cdc_sync.errors import CdcSyncError
-from cdc_sync.web.answers import refusal
+from cdc_sync.web.answers import described, refusal
 
 log = logging.getLogger("cdc_sync")
 
@@ -32,10 +31,16 @@ SOON = 1.0
 
 
 class Applier:
-    """Applies everything that is stored, of all origins side by side; ``told`` hears of each chain that moved."""
+    """Applies everything that is stored, of all origins side by side.
 
-    def __init__(self, database: Database, config: Config, told: Callable[[Chain], None]) -> None:
+    ``told`` hears of each chain that moved; ``rest`` is called once nothing is left to do.
+    """
+
+    def __init__(
+        self, database: Database, config: Config, told: Callable[[Chain], None], rest: Callable[[], None]
+    ) -> None:
         self._database = database
+        self._rest = rest
         self._policies = config.policies
         self._told = told
         self._wake = threading.Event()
@@ -74,8 +79,10 @@ class Applier:
             self._wake.clear()
             try:
                 moved = origins.drain(self._database, self._policies, self._turns())
-            except CdcSyncError as error:
-                log.error("what is stored cannot be applied now: %s", error)
+                if not moved:
+                    self._rest()
+            except Exception as error:
+                log.error("what is stored cannot be applied now: %s", described(error))
                 moved = 0
             if not moved:
                 self._wake.wait(REST)
@@ -96,8 +103,8 @@ class Applier:
             return None
         try:
             applied = apply.apply_next(self._database, *chain, self._policies)
-        except CdcSyncError as error:
-            log.warning("batches of node %r wait here: %s", chain[0], error)
+        except Exception as error:
+            log.warning("batches of node %r wait here: %s", chain[0], described(error))
             self._failed[chain] = (time.monotonic(), refusal(error, str(self._database)))
         else:
             self._failed.pop(chain, None)

@@ -12,6 +12,7 @@ from cdc_sync.apply.origins import persistently
 from cdc_sync.config import Config
 from cdc_sync.core import device, frames, talk
 from cdc_sync.core import peers as known
+from cdc_sync.core import receipts as core
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.limits import Limits
 from cdc_sync.core.peers import Application, Peer
@@ -64,6 +65,11 @@ class Desk:
         """Raises what the database says where it does not answer."""
         with self.database.begin(Mode.READ) as session:
             session.run("exists")
+
+    def rest(self) -> None:
+        """Once nothing is left to do: have ready what others read over a connection to this database."""
+        with self.writing():
+            receipts.publish(self.database, self.key, self.name)
 
     def enrol(self, application: Application) -> talk.Enrolled:
         with self.writing():
@@ -127,6 +133,7 @@ class Desk:
             chains = [chain for chain in chains if self._may_see(peer, chain[0])]
             given = [receipts.give(session, self.key, self.name, *chain) for chain in chains]
             others = receipts.carried(session, origin or ("" if self._sees_all(peer) else peer.name))
+            others = [signed for signed in others if core.read(signed).giver != self.name]
             aside = session.run("letters_waiting", origin=origin, epoch=epoch) if origin else []
         return talk.Receipts(receipts=(*given, *others), aside={str(state): int(count) for state, count in aside})
 

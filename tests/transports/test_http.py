@@ -1,5 +1,6 @@
 """The road over HTTP, between a real server on a real port and a node: what arrives, what is refused, what is kept."""
 
+import errno
 import http.server as http_server
 import logging
 import threading
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cdc_sync import apply, databases, identity, peers, roads, ship
 from cdc_sync import config as configuration
-from cdc_sync import databases, identity, peers, roads, ship
 from cdc_sync.core import device
 from cdc_sync.core import receipts as core
 from cdc_sync.core.receipts import Receipt
@@ -29,10 +30,10 @@ from cdc_sync.errors import (
 )
 from cdc_sync.inbox import Stream
 from cdc_sync.transports import http, remote
-from cdc_sync.web import applier
+from cdc_sync.web import applier, limits
 from cdc_sync.web.limits import Busy, Rate
 from tests.batches import Maker
-from tests.commands.conftest import closed_port, ours, run
+from tests.commands.conftest import closed_port, eventually, ours, run
 from tests.nodes import Shape as Compared
 from tests.nodes import Told, compare, install, replicate, status, waiting
 from tests.serving import KEYS, SUBJECT, Clinic, code_for, enrol, laptop, section, serving, synced, write
@@ -564,3 +565,62 @@ def test_a_progress_is_told_of_what_is_applied(start: Start) -> None:
     clinic.add("s1", "s2", "s3")
     ship.drain(clinic.config, told)
     assert (told.awaited, told.done) == (3, 3)
+
+
+def test_a_source_that_a_node_enrols_at_may_write_there(start: Start) -> None:
+    node = Laptop(start)
+    side = start.make_side("sqlite", "driver")
+    config = write(start.folder, "driver", side, section("[[sources]]", name="laptop", url=node.served.url))
+    enrol(node.config, config, "--relay")
+    with databases.connect(config.node.database) as database, database.begin(Mode.READ) as session:
+        peer = peers.find(session, "laptop")
+    assert peer is not None
+    assert peer.grants is None
+
+
+def test_receipts_are_ready_for_who_reads_them_over_a_connection(start: Start) -> None:
+    clinic = start()
+    clinic.add("s1")
+    replicate(clinic.config)
+    passing = "select giver, origin, applied from cdc_sync_passing"
+    eventually(lambda: clinic.target.rows(passing) == [("community", "laptop", 1)], "the receipt is published")
+
+
+def test_a_server_without_room_stores_nothing_and_says_so_in_its_log(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clinic = start()
+    clinic.add("s1")
+
+    async def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "spool", full)
+        with pytest.raises(Unreachable, match="the server failed"):
+            replicate(clinic.config)
+    assert any("No space left on device" in record.getMessage() for record in caplog.records)
+    assert waiting(clinic.config) == 1
+    replicate(clinic.config)
+    assert clinic.arrived() == ["s1"]
+
+
+def test_what_nobody_expected_while_applying_is_contained_and_said(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clinic = start()
+    clinic.add("s1")
+    monkeypatch.setattr(applier, "SOON", 0.0)
+
+    def fault(*_: object) -> None:
+        raise KeyError("".join(("Xylo", "phone7")))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "apply_next", fault)
+        with pytest.raises(Deferred, match="cannot apply batch 1"):
+            replicate(clinic.config)
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert "KeyError; this is a fault of cdc-sync" in logged
+    assert "Xylophone7" not in logged
+    replicate(clinic.config)
+    assert clinic.arrived() == ["s1"]
