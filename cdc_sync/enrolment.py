@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import clock, peers, roads
+from cdc_sync import clock, peers, remotes
 from cdc_sync.config import Config, Destination, Source
 from cdc_sync.config.roads import WEB
 from cdc_sync.core import peers as core
@@ -21,7 +21,7 @@ def apply(database: Database, config: Config, at: str, text: str) -> Peer:
     """
     code, other = Code.read(text), _named(config, at)
     key = peers.own_key(database, config)
-    line = Line(roads.there(other, b""), config.node.name, key)
+    line = Line(remotes.there(other, b""), config.node.name, key)
     try:
         server = _applied(line, config.node.name, key, code)
     finally:

@@ -1,24 +1,20 @@
 """The roads to other nodes, by what a destination's URL says."""
 
 import urllib.parse
-from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cdc_sync import databases, peers, receipts
+from cdc_sync import databases, peers
 from cdc_sync.bundles import FolderOffice
 from cdc_sync.config import Config, Destination, Source
 from cdc_sync.config.roads import WEB
-from cdc_sync.core.receipts import Signed
 from cdc_sync.databases import Database, Mode
-from cdc_sync.errors import ConfigError, Forbidden
+from cdc_sync.errors import ConfigError
 from cdc_sync.inbox import DatabaseInbox
 from cdc_sync.transports import Offer, Transport
 from cdc_sync.transports.direct import Direct
 from cdc_sync.transports.folder import Folder, Shelf
-from cdc_sync.transports.http import Line, There
-from cdc_sync.transports.remote import Remote, RemoteOffer
 
 FILE = "file"
 
@@ -36,7 +32,9 @@ def open_road(
     if destination.scheme == FILE:
         return _folder(config, destination, database, key)
     if destination.scheme in WEB:
-        return Remote(*_line(config, destination, database, key))
+        from cdc_sync import remotes  # a tenth of a second at every start, for who goes nowhere by HTTP
+
+        return remotes.open_road(config, destination, database, key)
     target = databases.connect(destination.url, config.folder)
     try:
         _check_other(database, target, destination)
@@ -66,42 +64,6 @@ def _check_other(own: Database, target: Database, destination: Destination) -> N
 
 def open_offer(config: Config, source: Source, database: Database, key: Ed25519PrivateKey) -> Offer:
     """The road to a source, for the caller to close. Raises as ``open_road`` does."""
-    line, take = _line(config, source, database, key)
-    line.knocks = 1
-    return RemoteOffer(line, take)
+    from cdc_sync import remotes
 
-
-def there(other: Destination | Source, key: bytes) -> There:
-    """Another node's server; ``key`` is its public device key, empty where it is not known."""
-    what = "destination" if isinstance(other, Destination) else "source"
-    return There(name=other.name, url=other.url, where=f"{what} {other.name!r}", key=key, ca=other.ca)
-
-
-def _line(
-    config: Config, other: Destination | Source, database: Database, key: Ed25519PrivateKey
-) -> tuple[Line, Callable[[Signed], None]]:
-    """A line to a node whose key is known here, and what keeps the receipts that come over it."""
-
-    def take(signed: Signed) -> None:
-        with database.begin(Mode.WRITE) as session:
-            receipts.take(session, signed)
-            receipts.settle(session, config)
-
-    return Line(there(other, _known(config, other, database)), config.node.name, key), take
-
-
-def _known(config: Config, other: Destination | Source, database: Database) -> bytes:
-    """The public key of a node that this one goes to. Raises ConfigError where nobody has told it."""
-    if other.key:
-        peers.learn_configured(database, config)
-    with database.begin(Mode.READ) as session:
-        peer = peers.find(session, other.name)
-    if peer is None:
-        raise ConfigError(
-            f"the key of {other.name!r} is not known here",
-            hint=f"enrol: cdc-sync enroll --with CODE --at {other.name}, with the code that its DBA makes; or write "
-            'key = "ssh-ed25519 ..." beside its url, as cdc-sync enroll --show prints it there',
-        )
-    if peer.revoked_at:
-        raise Forbidden(f"node {other.name!r} was revoked here on {peer.revoked_at}", hint=peers.LIST)
-    return peer.public_key
+    return remotes.open_offer(config, source, database, key)

@@ -89,7 +89,7 @@ def _end(line: socket.socket) -> None:
 
 
 @contextmanager
-def link(port: int, seed: int, often: float = 0.4) -> Iterator[Link]:
+def link(port: int, seed: int, often: float = 0.6) -> Iterator[Link]:
     """A link to a port, of which ``often`` of the ways break."""
     made = Link(port, random.Random(seed), often)
     try:

@@ -35,6 +35,7 @@ LAYERS = [
         "inbox",
         "bundles",
         "roads",
+        "remotes",
         "enrolment",
         "delivery",
         "carrier",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cdc_sync import clock, config, databases, enrolment, peers
+from cdc_sync import clock, config, databases, peers
 from cdc_sync.cli.terminal import config_option
 from cdc_sync.config import Config
 from cdc_sync.core import device
@@ -82,6 +82,8 @@ def _apply(settings: Config, code: str, at: str) -> None:
         raise ConfigError(
             "a code and a destination belong together", hint="cdc-sync enroll --with CODE --at DESTINATION"
         )
+    from cdc_sync import enrolment  # and with it the client of HTTP: no other option needs it
+
     with _opened(settings) as database:
         peer = enrolment.apply(database, settings, at, code)
     click.echo(f"{settings.node.name}: enrolled at {peer.name}, whose key is {peer.fingerprint}")

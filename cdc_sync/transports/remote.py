@@ -55,12 +55,13 @@ class _Road:
 
 
 class Remote(_Road):
-    """A destination. ``take`` keeps a receipt that it signed."""
+    """A destination. ``take`` keeps a receipt that it signed, unless it says what the last one said."""
 
     def __init__(self, line: Line, take: Callable[[Signed], None]) -> None:
         super().__init__(line, take)
         self._rows: dict[int, int] = {}
         self._streams_from = 0.0
+        self._taken: dict[tuple[str, str], Position] = {}
 
     def fit(self, offered: Offered, where: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         offer = talk.Offer(shapes=offered.shapes, captured=offered.captured, renames=offered.renames.tables)
@@ -138,9 +139,15 @@ class Remote(_Road):
             receipt = core.read(signed)
             if (receipt.giver, receipt.origin, receipt.epoch) == (there.name, origin, epoch):
                 core.verify(signed, there.key)
-                self._take(signed)
+                self._keep(signed, receipt.position)
                 return receipt, told
         raise RejectedReceipt(f"{there.where} gives no receipt of its own", hint="upgrade cdc-sync on the older side")
+
+    def _keep(self, signed: Signed, position: Position) -> None:
+        chain = position.origin, position.epoch
+        if self._taken.get(chain) != position:
+            self._take(signed)
+            self._taken[chain] = position
 
 
 class RemoteOffer(_Road):
