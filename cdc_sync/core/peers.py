@@ -25,7 +25,13 @@ SECRET_BITS = 80
 SERVER_BITS = 90
 _SYMBOLS = (SECRET_BITS + SERVER_BITS) // 5 + 1
 _NONCE = 12
-_WORDS: Mapping[str, str] = {Op.INSERT: "insert", Op.UPDATE: "update", Op.KEY: "update", Op.DELETE: "delete"}
+_WORDS: Mapping[str, str] = {
+    Op.INSERT: "insert",
+    Op.YIELD: "insert",
+    Op.UPDATE: "update",
+    Op.KEY: "update",
+    Op.DELETE: "delete",
+}
 
 Grants = Mapping[str, tuple[str, ...]]
 """Tables, as they are called here, and the operations that a node may do there."""
