@@ -516,3 +516,11 @@ def test_a_server_that_does_not_apply_takes_no_streams(start: Start) -> None:
     laptop = at.enrolled().log_in()
     messages = spoken(*laptop.maker.seal())
     refused(laptop.ask("PUT", "/v1/stream/laptop/e1/1", b"".join(messages)), 409, "once they are sealed")
+
+
+def test_answers_over_a_kept_connection_leave_at_once(at: At) -> None:
+    stranger = Stranger(at.served, Maker("laptop"))
+    assert stranger.ask("GET", "/v1/health").status_code == 200
+    (connection,) = at.served.server.server_state.connections
+    line = connection.transport.get_extra_info("socket")
+    assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
