@@ -425,19 +425,21 @@ def test_over_four_tiers_that_break_everything_arrives_once(
             for config in (*laptops, driver, community):
                 replicate(config)
 
+        for road in roads:
+            road.calm = True
+
         def whole(side: Side) -> list[Any]:
             return [sorted(by_natural_key(side, shape).items()) for shape in SHAPES]
 
         for _ in range(RUNS):
             for field in fields:
                 field.work()
-            for road in roads:
-                road.calm = False
+            harmful = chance.choice(roads)
+            harmful.calm = False
             with killed_meanwhile(chance, chance.choice(servers)):
                 for config in (*laptops, driver, community):
                     attempt(runner, chance, "replicate --once", config)
-            for road in roads:
-                road.calm = True
+            harmful.calm = True
             for server in servers:
                 server.up()
             wanted = [sorted(a + b) for a, b in zip(whole(sides["one"]), whole(sides["two"]), strict=True)]
