@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from cdc_sync import capture, databases, doctor
+from cdc_sync import databases, doctor, rejoin
 from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch
 from tests.conftest import Make
 from tests.journeys.conftest import Journey, Pair, Start
-from tests.nodes import Shape, Side, install, replicate, waiting
+from tests.nodes import Shape, Side, replicate, waiting
 
 SCHEMA = "create table subject (id {pk}, code text not null unique, phone text unique, note text);"
 SHAPE = Shape("subject", ("code",), ("phone", "note"))
@@ -286,10 +286,9 @@ def test_the_way_out_of_a_restored_copy_sends_what_it_holds(subjects: Journey, t
         for code in ("restored", "restored too"):
             subjects.source.run("insert into subject (code) values (?)", (code,))
             replicate(subjects.config)
-    assert "--discard" in raised.value.hint
+    assert "cdc-sync rejoin" in raised.value.hint
     with databases.connect(subjects.config.node.database, subjects.config.folder) as database:
-        capture.uninstall(database, subjects.config.node.name, discard=True)
-    install(subjects.config, include_existing=True)
+        rejoin.rejoin(database, subjects.config)
     replicate(subjects.config)
     assert codes(subjects.target) == codes(subjects.source) | {"live"}
     subjects.others = {"subject": {("live",): (None, None)}}
