@@ -33,7 +33,7 @@ create table visit (
 """
 KEYS = {"subject": ["code"], "visit": ["subject_id", "day"]}
 SHAPES = (Shape("subject", ("code",), ("note",)), Shape("visit", ("subject_id>subject.code", "day")))
-BROKEN = 100 if settings().max_examples > 100 else 3
+BROKEN = 25 if settings().max_examples > 100 else 3
 """Journeys over links that break, and journeys in which somebody is killed."""
 
 

@@ -305,7 +305,7 @@ def batch_of(config: Config, side: Side, server: Database) -> None:
 
 def play(machine: Callable[[], RuleBasedStateMachine], *, steps: int) -> None:
     """Play a third of the profile's number of programs: these are long."""
-    count = settings.default.max_examples // 3
+    count = settings.default.max_examples // 4
     run_state_machine_as_test(machine, settings=settings(max_examples=count, stateful_step_count=steps))
 
 
