@@ -103,5 +103,11 @@ class Deferred(CdcSyncError):
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 change``, ``2 changes``: for messages."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 change``, ``2 changes``, ``2 batches``: for messages."""
+    many = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number} {noun if number == 1 else many}"
+
+
+def batches(first: int, last: int) -> str:
+    """``batch 3``, ``batches 3 to 5``: for messages."""
+    return f"batch {first}" if first == last else f"batches {first} to {last}"

@@ -7,7 +7,7 @@ from cdc_sync import peers
 from cdc_sync.core import chain
 from cdc_sync.core.wire import Header, Sealed, decode_header
 from cdc_sync.databases import Database, Mode, Session
-from cdc_sync.errors import CdcSyncError
+from cdc_sync.errors import CdcSyncError, batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,6 @@ class Held:
     @property
     def number(self) -> int:
         return self.header.number
-
-    @property
-    def size(self) -> int:
-        """Bytes of its parts as they travel."""
-        return sum(part.size for part in self.header.parts)
 
     def parts(self) -> Iterator[bytes]:
         """The parts in order, each read in a transaction of its own.
@@ -93,7 +88,7 @@ def _own_key(session: Session, origin: str, epoch: str) -> bytes:
 
 
 def _gone(origin: str, first: int, last: int) -> CdcSyncError:
-    which = f"batch {first}" if first == last else f"batches {first} to {last}"
     return CdcSyncError(
-        f"{which} of node {origin!r}: gone here and missing there: the server lost them", hint=chain.NEW_CHAIN
+        f"{batches(first, last)} of node {origin!r}: gone here and missing there: the server lost them",
+        hint=chain.NEW_CHAIN,
     )

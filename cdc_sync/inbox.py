@@ -1,9 +1,6 @@
 """The receiving rooms of one database behind one door, for the roads that lead there."""
 
 import logging
-import queue
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,14 +17,9 @@ from cdc_sync.databases import Database, Mode
 from cdc_sync.errors import CdcSyncError
 from cdc_sync.registry import Role
 from cdc_sync.transports import Offered
+from cdc_sync.transports.channel import Channel, GivenUp
 
 log = logging.getLogger("cdc_sync")
-
-WAITING = 12
-"""Chunks of rows at most between the origin, which reads, and the target, which stages; each of some 2 MiB."""
-
-PATIENCE = 5.0
-"""Seconds that a seal waits for a target that stages more slowly than it reads; then it goes on without."""
 
 
 class DatabaseInbox:
@@ -129,10 +121,6 @@ _Arriving = tuple[str, PartRows] | None | Sealed
 """What comes over a stream: rows of a table, None after the last of them, and the batch as it was sealed."""
 
 
-class _GivenUp(CdcSyncError):
-    """The batch comes by the ordinary road, through the outbox and the inbox."""
-
-
 class Stream:
     """A batch that a target stages while its origin still reads it, and commits once it is sealed there.
 
@@ -154,8 +142,7 @@ class Stream:
         self._carrier = carrier
         self._policies = policies
         self._after = after
-        self._arriving: queue.Queue[_Arriving] = queue.Queue(WAITING)
-        self._over = threading.Event()
+        self._arriving: Channel[_Arriving] = Channel()
         self._thread = ThreadPoolExecutor(1, "stream")
         self._done = self._thread.submit(self._work, shapes, sections)
 
@@ -163,23 +150,23 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._arriving.over.set()
         self._thread.shutdown()
 
     def rows(self, rows: PartRows, part: Part, _: bytes) -> None:
-        self._put((part.table, rows))
+        self._arriving.put((part.table, rows))
 
     @property
     def over(self) -> bool:
         """Whether it was given up, or written."""
-        return self._over.is_set()
+        return self._arriving.over.is_set()
 
     def complete(self) -> None:
-        self._put(None)
+        self._arriving.put(None)
 
     def finish(self, sealed: Sealed) -> bool:
         """The batch is sealed: write it. True where it is applied now, False where it has to be sent."""
-        self._put(sealed)
+        self._arriving.put(sealed)
         try:
             self._done.result()
         except CdcSyncError as error:
@@ -187,25 +174,6 @@ class Stream:
             return False
         apply.revive(self._database, self._policies)
         return True
-
-    def _put(self, item: _Arriving) -> None:
-        last = time.monotonic() + PATIENCE
-        while not self._over.is_set():
-            try:
-                self._arriving.put(item, timeout=0.1)
-            except queue.Full:
-                if time.monotonic() > last:
-                    self._over.set()
-            else:
-                return
-
-    def _next(self) -> _Arriving:
-        while not self._over.is_set():
-            try:
-                return self._arriving.get(timeout=0.1)
-            except queue.Empty:
-                continue
-        raise _GivenUp("the stream was given up")
 
     def _place(self) -> dict[str, object]:
         after = self._after
@@ -215,17 +183,17 @@ class Stream:
         try:
             with self._database.begin(Mode.WRITE) as session:
                 if registry.role(session) != Role():
-                    raise _GivenUp("a relay keeps batches as they were sealed")
+                    raise GivenUp("a relay keeps batches as they were sealed")
                 if self._carrier is not None:
                     session.run("peer_lock", name=self._after.origin)
                 if receive.locked_position(session, self._after.origin, self._after.epoch) != self._after:
-                    raise _GivenUp("batches wait to be applied first, or others than the origin's own are stored")
+                    raise GivenUp("batches wait to be applied first, or others than the origin's own are stored")
                 renames = names.of(session, self._after.origin)
                 sections = renames.sections(sections)
                 apply.check_free(session, self._after.origin, self._after.epoch, {s.table for s in sections})
                 tables = [section.table for section in sections]
                 if apply.quiet(session, self._policies, tables):
-                    raise _GivenUp("triggers are to be quiet, which may keep other writers out for as long as it takes")
+                    raise GivenUp("triggers are to be quiet, which may keep other writers out for as long as it takes")
                 with apply.writing(session, self._policies, tables):
                     batch = apply.Batch(
                         session,
@@ -234,17 +202,17 @@ class Stream:
                         apply.Bench(node=self._after.origin, policies=self._policies, place=self._place()),
                         flowing=True,
                     )
-                    while isinstance(item := self._next(), tuple):
+                    while isinstance(item := self._arriving.take(), tuple):
                         batch.load(renames.table(item[0]), item[1])
                     batch.write()
-                sealed = self._next()
+                sealed = self._arriving.take()
                 if not isinstance(sealed, Sealed):
-                    raise _GivenUp("more rows came after the last")
+                    raise GivenUp("more rows came after the last")
                 verdict, header = receive.admit(session, sealed, self._carrier)
                 if verdict is not Verdict.STORE:
-                    raise _GivenUp("the batch does not follow the last one stored")
+                    raise GivenUp("the batch does not follow the last one stored")
                 with self._database.grouped(session):
                     receive.enter(session, header, sealed)
                     apply.finish(session, header)
         finally:
-            self._over.set()
+            self._arriving.over.set()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cdc_sync.core import readable, renames, wire
-from cdc_sync.core.change import Shape
+from cdc_sync.core.change import WORDS, Shape
 from cdc_sync.core.readable import Change, Reader, Reconciled, Standing
 from cdc_sync.core.wire import Header, PartRows
 from cdc_sync.databases import Database, Mode, Session
@@ -74,7 +74,7 @@ def _chain(batches: Sequence[_Batch]) -> Chain:
     for batch in batches:
         for section in batch.header.sections:
             for op, count in section.counts.items():
-                tables.setdefault(section.table, Counter())[readable.WORDS.get(op, op)] += count
+                tables.setdefault(section.table, Counter())[WORDS.get(op, op)] += count
     first, last = batches[0].header, batches[-1].header
     return Chain(
         origin=first.node,

@@ -126,4 +126,4 @@ def _store_parts(session: Session, header: Header, parts: Iterable[bytes], limit
         session.run("inbox_part_add", **place, part=count, data=data)
         count += 1
     if count < len(header.parts):
-        raise RejectedBatch("a batch arrived without all of its parts", hint="have the batch sent again")
+        raise RejectedBatch("a batch arrived without all of its parts", hint=wire.AGAIN)

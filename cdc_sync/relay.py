@@ -7,7 +7,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import held, peers, receipts, receive, registry
 from cdc_sync.config import Config
-from cdc_sync.core import frames
 from cdc_sync.core.chain import Position
 from cdc_sync.core.frames import Frame
 from cdc_sync.core.receipts import Signed
@@ -101,11 +100,6 @@ class Offering:
         if batch is None or batch.number != number:
             raise RejectedBatch(f"batch {number} of node {origin!r} is not held here", hint="ask for what is offered")
         return Frame(sealed=batch.sealed, header=batch.header, parts=batch.parts())
-
-    def frame(self, origin: str, epoch: str, number: int) -> Iterator[bytes]:
-        """The same, as it stands in a stream."""
-        found = self.fetch(origin, epoch, number)
-        return frames.write(found.sealed, found.parts)
 
     def receipts(self) -> list[Signed]:
         """This node's own receipts for every chain that has come here, and those of others."""

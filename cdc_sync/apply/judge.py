@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from cdc_sync.apply import records
 from cdc_sync.apply.merging import Merger
 from cdc_sync.apply.records import Record
-from cdc_sync.core.change import Op
+from cdc_sync.core.change import COMES, Op
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
 from cdc_sync.databases import Session, images, tombstones
 from cdc_sync.databases.base import constant
@@ -20,8 +20,6 @@ from cdc_sync.errors import CdcSyncError
 
 MERGED = (Kind.UPDATE_ORIGIN_DIFFERS, Kind.INSERT_EXISTS)
 """Conflicts of two versions of one row, which may have columns of either."""
-
-_COMES = (Op.INSERT, Op.YIELD)
 
 MANY = 500
 """Conflicts that are decided and written down at a time."""
@@ -116,10 +114,10 @@ class Judge:
             if there and op == Op.YIELD and not differs:
                 idle.append(seq)
             elif there and (op == Op.YIELD or origin is not None or self._is_conflict(op, bool(differs))):
-                kind = Kind.INSERT_EXISTS if op in _COMES else Kind.UPDATE_ORIGIN_DIFFERS
+                kind = Kind.INSERT_EXISTS if op in COMES else Kind.UPDATE_ORIGIN_DIFFERS
                 yields = op == Op.YIELD
                 found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or "", yields=yields))
-            elif not there and (op not in _COMES or buried.get(seq, "") > at):
+            elif not there and (op not in COMES or buried.get(seq, "") > at):
                 found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at, buried=buried.get(seq, "")))
         self._judge(found)
         self._take_out(idle)
@@ -233,7 +231,7 @@ class Judge:
     @property
     def needs_no_times(self) -> bool:
         """Whether nothing is decided by when the rows that are written were captured."""
-        return self.policy.conflict != "newest_wins" and self.policy.merge != "columns"
+        return not self.newest_wins and self.policy.merge != "columns"
 
     def leave(self, writer: Writer) -> None:
         """Rows leave their places: what is known of these is forgotten."""
@@ -248,7 +246,7 @@ class Judge:
         if self.policy.merge == "columns":
             self.merger.look(writer)
             self.merger.remember()
-        if not (all_new or self.stale or self.policy.conflict == "newest_wins"):
+        if not (all_new or self.stale or self.newest_wins):
             return
         if all_new:
             self.versions.stamp_new(self.session)

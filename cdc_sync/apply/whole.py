@@ -73,7 +73,7 @@ def parts(session: Session, header: Header) -> Iterator[tuple[Part, PartRows]]:
     for i, part in enumerate(header.parts):
         rows = session.run("inbox_part", **place, part=i)
         if not rows:
-            raise RejectedBatch("a part of a stored batch is missing from the inbox", hint="have the batch sent again")
+            raise RejectedBatch("a part of a stored batch is missing from the inbox", hint=wire.AGAIN)
         yield part, PartRows(encoding=part.encoding, data=wire.unpack_part(part, bytes(rows[0][0])))
 
 

@@ -20,7 +20,7 @@ from cdc_sync.core.chain import Verdict
 from cdc_sync.core.frames import Frame
 from cdc_sync.core.peers import check_grants
 from cdc_sync.databases import Database, Mode
-from cdc_sync.errors import CdcSyncError, ConfigError, RejectedBatch, RejectedBundle, RejectedReceipt
+from cdc_sync.errors import CdcSyncError, ConfigError, RejectedBatch, RejectedBundle, RejectedReceipt, batches
 from cdc_sync.inbox import DatabaseInbox
 from cdc_sync.transports import envelope, folder
 from cdc_sync.transports.folder import Shelf
@@ -201,14 +201,10 @@ class Taker:
 
 def _missing(found: Imported) -> Imported:
     waits = [chain for chain in found.chains if chain.missing]
-    which = "; ".join(f"{_batches(c.missing, c.first - 1)} of node {c.origin!r} must come first" for c in waits)
+    which = "; ".join(f"{batches(c.missing, c.first - 1)} of node {c.origin!r} must come first" for c in waits)
     return replace(
         found, problem=which, hint="import the bundle that has them, or have one made: cdc-sync export, at the sender"
     )
-
-
-def _batches(first: int, last: int) -> str:
-    return f"batch {first}" if first == last else f"batches {first} to {last}"
 
 
 class _Guard:

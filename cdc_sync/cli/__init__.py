@@ -190,17 +190,13 @@ def replicate(context: click.Context, config_path: Path, *, once: bool) -> None:
 
 def _tell_done(item: ship.Delivered | ship.Fetched, node: str) -> None:
     if isinstance(item, ship.Fetched):
-        click.echo(f"{item.source}: fetched {_batches(item.batches)} of {item.origin}")
+        click.echo(f"{item.source}: fetched {counted(item.batches, 'batch')} of {item.origin}")
         return
     at, whose = item.receipt, "" if item.receipt.origin == node else f"{item.receipt.origin} "
     stored = f", stored up to batch {at.stored}" if at.stored > at.applied else ""
     click.echo(f"{item.destination}: {whose}applied up to batch {at.applied}{stored}")
     for state, count in item.waiting.items():
         click.echo(f"  {counted(count, 'row')} put aside there: {state}")
-
-
-def _batches(number: int) -> str:
-    return f"{number} batch" if number == 1 else f"{number} batches"
 
 
 def _stop_on_signals() -> threading.Event:
@@ -249,7 +245,7 @@ def _print_status(report: node_status.Status) -> None:
 
 def _print_origin(origin: node_status.OriginStatus) -> None:
     aside = "".join(f", {counted(count, 'row')} {state}" for state, count in sorted(origin.aside.items()))
-    held = f", {_batches(origin.held)} held ({counted(origin.held_changes, 'change')})" if origin.held else ""
+    held = f", {counted(origin.held, 'batch')} held ({counted(origin.held_changes, 'change')})" if origin.held else ""
     click.echo(f"  from {origin.origin}: stored up to {origin.stored}, applied up to {origin.applied}{aside}{held}")
     for there in origin.there:
         click.echo(f"    at {there.destination}: stored up to {there.stored}, applied up to {there.applied}")

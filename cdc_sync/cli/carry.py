@@ -14,7 +14,7 @@ from cdc_sync.bundles import Imported, Report, State, Written
 from cdc_sync.cli.terminal import config_option
 from cdc_sync.config import Config
 from cdc_sync.databases import Database
-from cdc_sync.errors import CdcSyncError, Deferred, counted
+from cdc_sync.errors import CdcSyncError, Deferred, batches, counted
 
 
 @contextmanager
@@ -100,17 +100,13 @@ def _say_written(written: Written) -> None:
         click.echo(f"  {counted(written.receipts, 'receipt')}")
 
 
-def batches(first: int, last: int) -> str:
-    return f"batch {first}" if first == last else f"batches {first} to {last}"
-
-
 def _say_report(settings: Config, path: Path, report: Report) -> None:
     if not report.files:
         click.echo(f"nothing for {settings.node.name} lies in {path}")
     for each in report.files:
         _say_file(each)
     if report.applied:
-        click.echo(f"applied {counted(report.applied, 'batch')[:-1]}es" if report.applied > 1 else "applied 1 batch")
+        click.echo(f"applied {counted(report.applied, 'batch')}")
     for state, count in report.waiting.items():
         click.echo(f"  {counted(count, 'row')} put aside: {state}")
     for written in report.written:

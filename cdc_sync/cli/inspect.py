@@ -11,7 +11,7 @@ import click
 from cdc_sync import config, databases, inspection
 from cdc_sync.cli.terminal import config_option
 from cdc_sync.core.readable import Reconciled, text
-from cdc_sync.errors import ConfigError, Deferred, counted
+from cdc_sync.errors import ConfigError, Deferred, batches, counted
 
 ROWS = 100
 """Rows that are shown unless somebody asks for more."""
@@ -105,8 +105,7 @@ def _tell_summary(chains: Sequence[inspection.Chain], *, as_json: bool) -> None:
         click.echo(json.dumps([asdict(chain) for chain in chains], indent=2, ensure_ascii=False))
         return
     for chain in chains:
-        which = f"batch {chain.first}" if chain.first == chain.last else f"batches {chain.first} to {chain.last}"
-        click.echo(f"{chain.origin}{' (this node)' if chain.own else ''}: {which}")
+        click.echo(f"{chain.origin}{' (this node)' if chain.own else ''}: {batches(chain.first, chain.last)}")
         for table, counts in sorted(chain.tables.items()):
             click.echo(f"  {table}: " + ", ".join(counted(count, word) for word, count in sorted(counts.items())))
     if not chains:

@@ -119,12 +119,11 @@ def read(source: Read, limit: Limits = limits.CARRIED) -> Opened:
     Raises RejectedBundle, also out of the frames, for everything that is no bundle of this version, was changed after
     it was signed, or is not whole. Who signed is not known here: that is the receiver's to check.
     """
-    take = _Taker(source)
-    _check_line(take)
-    length = int.from_bytes(take.exactly(_LENGTH), "big")
+    _check_line(source)
+    length = int.from_bytes(_exactly(source, _LENGTH), "big")
     if length > LARGEST_HEAD:
         raise RejectedBundle("the bundle's manifest is larger than any can be", hint=AGAIN)
-    manifest, public_key = _manifest(take.exactly(length))
+    manifest, public_key = _manifest(_exactly(source, length))
     return Opened(manifest=manifest, public_key=public_key, frames=_frames(manifest, source, limit))
 
 
@@ -147,28 +146,19 @@ def facts(signed: Iterable[Signed]) -> str:
     return hashlib.sha256(b"".join(said)).hexdigest()[:8]
 
 
-class _Taker:
-    """Bytes in the number that is needed."""
-
-    def __init__(self, source: Read) -> None:
-        self.source = source
-
-    def exactly(self, length: int) -> bytes:
-        found = bytearray()
-        while len(found) < length:
-            data = self.source(min(length - len(found), MIB))
-            if not data:
-                raise RejectedBundle("the bundle ends before its end", hint=AGAIN)
-            found += data
-        return bytes(found)
+def _exactly(source: Read, length: int) -> bytes:
+    try:
+        return frames.exactly(source, length)
+    except RejectedBatch:
+        raise RejectedBundle("the bundle ends before its end", hint=AGAIN) from None
 
 
-def _check_line(take: _Taker) -> None:
-    if take.exactly(len(_FIRST)) != _FIRST:
+def _check_line(source: Read) -> None:
+    if _exactly(source, len(_FIRST)) != _FIRST:
         raise RejectedBundle("that is no bundle of cdc-sync", hint=AGAIN)
     written = bytearray()
     while not written.endswith(b"\n") and len(written) < _LINE - len(_FIRST):
-        written += take.exactly(1)
+        written += _exactly(source, 1)
     version = written[:-1].decode("ascii", "replace")
     if written != f"{VERSION}\n".encode():
         if version.isdecimal() and written.endswith(b"\n"):

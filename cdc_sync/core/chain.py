@@ -6,7 +6,7 @@ from enum import Enum
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cdc_sync.core.wire import Header, Sealed, encode_header
+from cdc_sync.core.wire import AGAIN, Header, Sealed, encode_header
 from cdc_sync.errors import RejectedBatch
 
 NEW_CHAIN = (
@@ -53,9 +53,7 @@ def verify(sealed: Sealed, origin: str, public_key: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(sealed.signature, sealed.header)
     except (InvalidSignature, ValueError) as error:
-        raise RejectedBatch(
-            f"a batch of node {origin!r} was changed after it was signed", hint="have the batch sent again"
-        ) from error
+        raise RejectedBatch(f"a batch of node {origin!r} was changed after it was signed", hint=AGAIN) from error
 
 
 def judge(position: Position, header: Header, digest: bytes, known: bytes | None) -> Verdict:

@@ -17,6 +17,19 @@ class Op(StrEnum):
     """A row as it stands where a server may know better: inserted where none stands there, and never over one."""
 
 
+COMES = (Op.INSERT, Op.YIELD)
+"""Operations by which a row comes."""
+
+WORDS: Mapping[str, str] = {
+    Op.INSERT: "insert",
+    Op.YIELD: "insert",
+    Op.UPDATE: "update",
+    Op.KEY: "update",
+    Op.DELETE: "delete",
+}
+"""Operations in the words of the DBA's file."""
+
+
 class Kind(StrEnum):
     """The canonical types that sit between databases; what a value means, not how it is stored."""
 

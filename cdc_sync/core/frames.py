@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cdc_sync.core import chain, limits, wire
 from cdc_sync.core.limits import Limits
-from cdc_sync.core.wire import Header, Part, Sealed
+from cdc_sync.core.wire import AGAIN, Header, Part, Sealed
 from cdc_sync.errors import RejectedBatch
 
 _HEAD, _PART = 4, 8
@@ -88,9 +88,6 @@ def read_one(read: Read, limit: Limits = limits.CARRIED) -> Frame:
     return Frame(sealed=frame.sealed, header=frame.header, parts=_then_nothing(frame.parts, read))
 
 
-AGAIN = "have the batch sent again"
-
-
 def _then_nothing(parts: Iterator[bytes], read: Read) -> Iterator[bytes]:
     yield from parts
     if read(1):
@@ -101,9 +98,9 @@ def _frame(read: Read, limit: Limits) -> Frame | None:
     first = read(_HEAD)
     if not first:
         return None
-    length = int.from_bytes(first + _exactly(read, _HEAD - len(first)), "big")
+    length = int.from_bytes(first + exactly(read, _HEAD - len(first)), "big")
     limits.check_encoded(limit, length - _AROUND)
-    head = wire.unpack(_exactly(read, length), tuple[bytes, bytes, bytes], "the batch's head")
+    head = wire.unpack(exactly(read, length), tuple[bytes, bytes, bytes], "the batch's head")
     sealed = Sealed(header=head[0], signature=head[1], public_key=head[2])
     limits.check_encoded(limit, len(sealed.header))
     header = wire.decode_header(sealed.header)
@@ -114,14 +111,15 @@ def _frame(read: Read, limit: Limits) -> Frame | None:
 
 def _parts(read: Read, parts: Iterable[Part]) -> Iterator[bytes]:
     for part in parts:
-        if int.from_bytes(_exactly(read, _PART), "big") != part.size:
+        if int.from_bytes(exactly(read, _PART), "big") != part.size:
             raise RejectedBatch("a part of the batch is not as long as its header says", hint=AGAIN)
-        data = _exactly(read, part.size)
+        data = exactly(read, part.size)
         wire.check_part(part, data)
         yield data
 
 
-def _exactly(read: Read, length: int) -> bytes:
+def exactly(read: Read, length: int) -> bytes:
+    """So many bytes. Raises RejectedBatch where they end before."""
     found = bytearray()
     while len(found) < length:
         data = read(min(length - len(found), _PIECE))

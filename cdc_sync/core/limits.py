@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cdc_sync.core import device, wire
-from cdc_sync.core.wire import Header
+from cdc_sync.core.wire import AGAIN, Header
 from cdc_sync.errors import RejectedBatch, TooLarge
 
 MIB = 1024 * 1024
@@ -51,7 +51,6 @@ def check(limits: Limits, header: Header) -> None:
         raise _too_large("batch", limits.batch)
 
 
-AGAIN = "have the batch sent again"
 _MANY = 2**62
 HINT = "seal smaller batches: replicate more often there; or raise largest_batch under [serve] here"
 

@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from cdc_sync.core.change import COMES
+
 Identity = tuple[object, ...]
 
 
@@ -20,10 +22,6 @@ class Event(NamedTuple):
     was: Identity | None
     here: bool
     there: bool = False
-
-
-_COMES = ("I", "Y")
-"""Operations by which a row comes to an identity."""
 
 
 class _Row:
@@ -54,7 +52,7 @@ def chains(events: Iterable[Event]) -> Mapping[int, int]:
 
 
 def _follow(standing: defaultdict[Identity, deque[_Row]], event: Event) -> _Row | None:
-    if event.op in _COMES:
+    if event.op in COMES:
         standing[event.identity].append(_Row())
         return standing[event.identity][-1]
     here = standing[event.identity if event.was is None else event.was]
@@ -75,7 +73,7 @@ def _occupied_before(events: Iterable[Event]) -> set[Identity]:
     now: dict[Identity, bool] = {}
     for event in events:
         now[event.identity] = event.here
-        if event.op in _COMES:
+        if event.op in COMES:
             count[event.identity] -= 1
         elif event.op == "D":
             count[event.identity] += 1

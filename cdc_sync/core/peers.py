@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from cdc_sync.core import device, spoken
-from cdc_sync.core.change import Op
+from cdc_sync.core.change import WORDS
 from cdc_sync.core.plan import OPERATIONS
 from cdc_sync.core.wire import Header
 from cdc_sync.errors import ConfigError, Forbidden
@@ -25,13 +25,6 @@ SECRET_BITS = 80
 SERVER_BITS = 90
 _SYMBOLS = (SECRET_BITS + SERVER_BITS) // 5 + 1
 _NONCE = 12
-_WORDS: Mapping[str, str] = {
-    Op.INSERT: "insert",
-    Op.YIELD: "insert",
-    Op.UPDATE: "update",
-    Op.KEY: "update",
-    Op.DELETE: "delete",
-}
 
 Grants = Mapping[str, tuple[str, ...]]
 """Tables, as they are called here, and the operations that a node may do there."""
@@ -98,7 +91,7 @@ def check_grants(peer: Peer, header: Header) -> None:
         return
     for section in header.sections:
         for op, count in section.counts.items():
-            word = _WORDS.get(op, "write")
+            word = WORDS.get(op, "write")
             if count and word not in peer.grants.get(section.table, ()):
                 raise Forbidden(
                     f"node {peer.name!r} may not {word} rows of table {section.table!r} here",

@@ -9,19 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cdc_sync.core import letters, wire
-from cdc_sync.core.change import Op, Shape, Shapes
+from cdc_sync.core.change import WORDS, Op, Shape, Shapes
 from cdc_sync.core.keys import leaves, owner
 from cdc_sync.core.layout import Layout, layout
 from cdc_sync.core.wire import PartRows
 from cdc_sync.errors import ConfigError
-
-WORDS: Mapping[str, str] = {
-    Op.INSERT: "insert",
-    Op.YIELD: "insert",
-    Op.UPDATE: "update",
-    Op.KEY: "update",
-    Op.DELETE: "delete",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core.change import Kind, Table
+from cdc_sync.core.change import COMES, Kind, Op, Table
 from cdc_sync.databases import sqlfiles
 from cdc_sync.databases.base import Session, Tracked, constant
 from cdc_sync.databases.writing import Writer
@@ -121,11 +121,11 @@ class Versions:
                         there,
                         sa.or_(
                             version.c.origin.is_distinct_from(self.node),
-                            resolved.c.op == constant("Y"),
+                            resolved.c.op == constant(Op.YIELD),
                             sa.and_(resolved.c.op == constant("I"), self._respelled(target, resolved)),
                         ),
                     ),
-                    sa.not_(there) if entered else sa.and_(sa.not_(there), resolved.c.op.not_in(_COMING)),
+                    sa.and_(sa.not_(there), sa.true() if entered else resolved.c.op.not_in(map(constant, COMES))),
                 ),
             )
         )
@@ -218,9 +218,6 @@ class Versions:
 
     def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
         return sa.tuple_(*(self.table.c[place] for place in self.places)).in_(places)
-
-
-_COMING = [constant("I"), constant("Y")]
 
 
 def _known(at: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -10,7 +10,7 @@ from cdc_sync import peers, receipts, receive
 from cdc_sync.apply import names
 from cdc_sync.apply.origins import persistently
 from cdc_sync.config import Config
-from cdc_sync.core import device, frames, talk
+from cdc_sync.core import device, frames, talk, wire
 from cdc_sync.core import peers as known
 from cdc_sync.core import receipts as core
 from cdc_sync.core.chain import Position, Verdict
@@ -82,9 +82,9 @@ class Desk:
         frame = self._frame(file)
         header = frame.header
         if (header.node, header.epoch, header.number) != place:
-            raise RejectedBatch("the batch is another one than its address says", hint=frames.AGAIN)
+            raise RejectedBatch("the batch is another one than its address says", hint=wire.AGAIN)
         if frames.size(frame.sealed, header) != size:
-            raise RejectedBatch("the batch is not as long as its header says", hint=frames.AGAIN)
+            raise RejectedBatch("the batch is not as long as its header says", hint=wire.AGAIN)
 
         def store() -> Verdict:
             again = self._frame(file)

@@ -16,6 +16,7 @@ from cdc_sync.apply.work import Work
 from cdc_sync.config import Config
 from cdc_sync.core.wire import PartRows
 from cdc_sync.errors import DatabaseError, RejectedBatch
+from cdc_sync.transports import channel
 from cdc_sync.transports.direct import Direct
 from tests.nodes import Side, install, received, replicate, status, waiting, write_config
 
@@ -176,8 +177,8 @@ def test_a_seal_does_not_wait_for_a_target_that_stages_slowly(
     node: tuple[Side, Side, Config], blocked: threading.Event, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target, config = node
-    monkeypatch.setattr(inbox, "PATIENCE", 0.2)
-    monkeypatch.setattr(inbox, "WAITING", 1)
+    monkeypatch.setattr(channel, "PATIENCE", 0.2)
+    monkeypatch.setattr(channel, "WAITING", 1)
     write(source, 2)
     replicating = threading.Thread(target=replicate, args=(config,))
     replicating.start()

@@ -12,6 +12,7 @@ import pytest
 from cdc_sync.core import device, talk, wire
 from cdc_sync.core.frames import write as framed
 from cdc_sync.core.wire import Sealed
+from cdc_sync.transports import http
 from tests.batches import Maker
 from tests.commands.conftest import run
 from tests.conftest import Make
@@ -119,3 +120,9 @@ def start(make_side: Make, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def at(start: Start) -> At:
     return start.server()
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried soon."""
+    monkeypatch.setattr(http, "PAUSE", 0.01)

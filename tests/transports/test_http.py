@@ -7,46 +7,33 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from cdc_sync import apply, databases, identity, peers, roads, ship
+from cdc_sync import apply, databases, identity, roads, ship
 from cdc_sync import config as configuration
 from cdc_sync.core import device
-from cdc_sync.core import receipts as core
-from cdc_sync.core.receipts import Receipt
-from cdc_sync.databases import Mode
 from cdc_sync.errors import (
     CdcSyncError,
     ConfigError,
     Deferred,
     Forbidden,
-    RejectedBatch,
-    RejectedReceipt,
     SchemaMismatch,
     TooLarge,
     Unreachable,
 )
 from cdc_sync.inbox import Stream
-from cdc_sync.transports import http, remote
+from cdc_sync.transports import remote
 from cdc_sync.web import applier, limits
 from cdc_sync.web.limits import Busy, Rate
 from tests.batches import Maker
 from tests.commands.conftest import closed_port, eventually, ours, run
 from tests.nodes import Shape as Compared
-from tests.nodes import Told, compare, install, replicate, status, waiting
-from tests.serving import KEYS, SUBJECT, Clinic, code_for, enrol, laptop, section, serving, synced, write
-from tests.transports.certificates import Authority
+from tests.nodes import Told, compare, replicate, status, waiting
+from tests.serving import SUBJECT, Clinic, code_for, enrol, laptop, write
 from tests.transports.conftest import Start
 
 SHAPE = Compared("subject", ("code",), ("note",))
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried soon."""
-    monkeypatch.setattr(http, "PAUSE", 0.01)
 
 
 @pytest.mark.parametrize("kinds", ["sqlite-postgresql", "postgresql-sqlite", "postgresql-postgresql", "sqlite-sqlite"])
@@ -383,81 +370,6 @@ def test_what_answers_there_and_is_no_cdc_sync_is_told_apart(start: Start) -> No
     assert caught.value.hint == "check the url"
 
 
-def test_over_tls_the_authority_has_to_be_known(start: Start, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    at, source = start.server(**authority.issue()), start.make_side("sqlite", "source")
-    assert at.served.said[1].startswith("listens at https://127.0.0.1:")
-    source.script(SUBJECT)
-    stranger = laptop(tmp_path, source, at.served)
-    result = run("enroll", stranger, "--with", code_for(at.served.config, "laptop"), "--at", "community")
-    assert result.exit_code == 2
-    assert "certificate of destination 'community' is not trusted" in result.stderr
-    assert "ca =" in result.stderr
-    config = write(
-        tmp_path,
-        "laptop",
-        source,
-        synced(KEYS),
-        section("[[destinations]]", name="community", url=at.served.url, ca=str(authority.ca)),
-    )
-    enrol(at.served.config, config)
-    source.run("insert into subject (code) values ('s1')")
-    replicate(config)
-    assert at.side.rows("select code from subject") == [("s1",)]
-
-
-def test_a_certificate_that_is_over_names_the_date(start: Start, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    at, source = start.server(**authority.issue(days=-1)), start.make_side("sqlite", "source")
-    source.script(SUBJECT)
-    config = laptop(tmp_path, source, at.served, ca=str(authority.ca))
-    result = run("enroll", config, "--with", code_for(at.served.config, "laptop"), "--at", "community")
-    assert result.exit_code == 2
-    assert "expired" in result.stderr
-    assert "date of this machine" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ({"certificate": "none.pem", "private_key": "none.key"}, ("certificate", "No such file")),
-        ({"certificate": "cdc-sync.toml", "private_key": "cdc-sync.toml"}, ("certificate",)),
-    ],
-    ids=["missing", "of another kind"],
-)
-def test_a_certificate_that_is_none_is_told_at_the_start(
-    start: Start, entries: dict[str, object], words: tuple[str, ...]
-) -> None:
-    config = write(start.folder, "community", start.make_side("sqlite", "target"), section("[serve]", **entries))
-    result = run("serve", config)
-    assert result.exit_code == 2
-    for word in words:
-        assert word in result.stderr
-    assert "PEM" in result.stderr
-
-
-def test_an_address_that_is_taken_is_told_at_the_start(start: Start) -> None:
-    at = start.server()
-    config = write(
-        start.folder,
-        "central",
-        start.make_side("sqlite", "other"),
-        section("[serve]", listen=f"127.0.0.1:{at.served.port}"),
-    )
-    result = run("serve", config)
-    assert result.exit_code == 2
-    assert "cannot listen" in result.stderr
-    assert "another port" in result.stderr
-
-
-def test_a_database_of_another_node_is_not_served(start: Start) -> None:
-    clinic = start()
-    config = write(start.folder, "central", clinic.source, section("[serve]", listen="127.0.0.1:0"))
-    result = run("serve", config)
-    assert result.exit_code == 2
-    assert "belongs to node 'laptop'" in result.stderr
-
-
 def test_nothing_secret_is_logged(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     clinic = start()
@@ -471,79 +383,6 @@ def test_nothing_secret_is_logged(start: Start, caplog: pytest.LogCaptureFixture
     assert "Xylophone7" not in logged
     assert "Bearer" not in logged
     assert not [word for word in logged.split() if len(word) == 43 and word.isascii() and not word.startswith("SHA256")]
-
-
-class Laptop:
-    """A laptop that serves: its batches are fetched, because its destination has no URL there."""
-
-    def __init__(self, start: Start) -> None:
-        self.side = start.make_side("sqlite", "source")
-        self.side.script(SUBJECT)
-        goal = section("[[destinations]]", name="community")
-        listens = section("[serve]", listen="127.0.0.1:0")
-        self.config = write(start.folder, "laptop", self.side, synced(KEYS), goal, listens)
-        install(self.config)
-        self.side.run("insert into subject (code) values ('s1')")
-        replicate(self.config)
-        self.served = start.stack.enter_context(serving(self.config))
-        self.start = start
-
-    def offer(self, *options: str) -> remote.RemoteOffer:
-        """The road of a driver that is enrolled with these options."""
-        side = self.start.make_side("sqlite", "driver")
-        source = section("[[sources]]", name="laptop", url=self.served.url)
-        config = write(self.start.folder, "driver", side, source, node="relay = true")
-        enrol(self.config, config, *options)
-        database = databases.connect(config.node.database, config.folder)
-        road = roads.open_offer(config, config.sources[0], database, identity.load(config.key_path))
-        assert isinstance(road, remote.RemoteOffer)
-        self.start.stack.callback(road.close)
-        return road
-
-
-def test_a_relay_fetches_batches_as_they_were_signed(start: Start) -> None:
-    node = Laptop(start)
-    road = node.offer("--relay")
-    (chain,) = road.offers()
-    assert (chain.origin, chain.first, chain.last) == ("laptop", 1, 1)
-    for _ in range(2):
-        frame = road.fetch(chain.origin, chain.epoch, 1)
-        assert frame.sealed.digest == chain.digest
-        assert len(list(frame.parts)) == 1
-    with pytest.raises(RejectedBatch, match="batch 2 of node 'laptop' is not held here"):
-        road.fetch(chain.origin, chain.epoch, 2)
-
-
-def test_batches_are_fetched_by_relays_and_destinations_only(start: Start) -> None:
-    road = Laptop(start).offer()
-    assert road.offers() == []
-    with pytest.raises(Forbidden, match="'driver' may not fetch batches here"):
-        road.fetch("laptop", "e1", 1)
-
-
-def test_receipts_that_are_brought_let_batches_go(start: Start) -> None:
-    node, community = Laptop(start), Maker("community")
-    road = node.offer("--relay")
-    (chain,) = road.offers()
-    with databases.connect(node.config.node.database) as database, database.begin(Mode.WRITE) as session:
-        peers.learn(session, "community", community.public)
-    receipt = Receipt(
-        version=1,
-        giver="community",
-        origin="laptop",
-        epoch=chain.epoch,
-        stored=1,
-        applied=1,
-        digest=chain.digest,
-        applied_digest=chain.digest,
-        given_at="2026-01-01",
-    )
-    with pytest.raises(RejectedReceipt, match=r"source 'laptop' answers: .*another key"):
-        road.bring([core.sign(receipt, Maker("community").key)])
-    assert waiting(node.config) == 1
-    road.bring([core.sign(receipt, community.key)])
-    assert waiting(node.config) == 0
-    assert road.receipts()[0].data == core.sign(receipt, community.key).data
 
 
 @contextmanager
@@ -565,17 +404,6 @@ def test_a_progress_is_told_of_what_is_applied(start: Start) -> None:
     clinic.add("s1", "s2", "s3")
     ship.drain(clinic.config, told)
     assert (told.awaited, told.done) == (3, 3)
-
-
-def test_a_source_that_a_node_enrols_at_may_write_there(start: Start) -> None:
-    node = Laptop(start)
-    side = start.make_side("sqlite", "driver")
-    config = write(start.folder, "driver", side, section("[[sources]]", name="laptop", url=node.served.url))
-    enrol(node.config, config, "--relay")
-    with databases.connect(config.node.database) as database, database.begin(Mode.READ) as session:
-        peer = peers.find(session, "laptop")
-    assert peer is not None
-    assert peer.grants is None
 
 
 def test_receipts_are_ready_for_who_reads_them_over_a_connection(start: Start) -> None:

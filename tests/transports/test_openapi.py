@@ -23,7 +23,8 @@ from cdc_sync.core.frames import write as framed
 from cdc_sync.web.description import OPERATIONS
 from cdc_sync.web.limits import Rate
 from tests.transports.conftest import Start, Stranger
-from tests.transports.test_hostile_clients import spoken, stored
+from tests.transports.test_hostile_clients import stored
+from tests.transports.test_hostile_streams import spoken
 
 CHECKS = [
     not_a_server_error,
