@@ -74,6 +74,33 @@ class Reference:
     target: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a view shows, where each of its rows is a row of one table: a proxy of that table.
+
+    ``table`` is what a file calls that table (``base``), however many other views lie between. ``expressions`` are the
+    view's columns in order, each as SQL over the base's columns, which stand there quoted and alone; ``condition`` is
+    the one for rows that it shows, empty for all; ``reads`` are the base's columns in it. ``plain`` are the columns
+    that are taken as they are, each with the base's; ``constants`` those that are the same in all rows, each with its
+    literal; ``fixed`` the base's columns that the condition sets equal to a literal: what a row has, if it belongs.
+    ``fired``: triggers or rules say what is to be done when it is written. ``writable``: it takes inserts, updates and
+    deletes, by these or by itself. ``refusal`` says, for any other view, in one sentence why it is none of these
+    (``base`` is None then). SQL is that of the view's own database.
+    """
+
+    table: str = ""
+    base: "Table | None" = None
+    expressions: tuple[tuple[str, str], ...] = ()
+    condition: str = ""
+    reads: tuple[str, ...] = ()
+    plain: tuple[tuple[str, str], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
+    fixed: tuple[tuple[str, str], ...] = ()
+    fired: bool = False
+    writable: bool = False
+    refusal: str = ""
+
+
 Unique = tuple[tuple[str, str, str], ...]
 """What keeps two rows apart: columns, each with its collation and what stands in for a null, where there are such."""
 
@@ -88,6 +115,7 @@ class Table:
     on which unique keys hang otherwise than plainly: by an expression, a condition, a generated column, an operator.
     ``branches``: schema and name of tables whose rows are this table's too (partitions, inheritance children);
     ``parent``: the one that this table is such a branch of. ``veiled``: policies hide rows from whoever describes it.
+    ``view``: what it shows, where it is a view; what is said of keys and references is then what shows of the base's.
     """
 
     name: str
@@ -103,6 +131,12 @@ class Table:
     parent: str = ""
     veiled: bool = False
     references: tuple[Reference, ...] = ()
+    view: View | None = None
+
+    @property
+    def stored(self) -> "Table":
+        """The table whose rows these are: of a view its base, if it is a proxy."""
+        return self.view.base if self.view and self.view.base else self
 
     @property
     def called(self) -> str:
