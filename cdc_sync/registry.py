@@ -95,6 +95,11 @@ def describe(session: Session, names: Sequence[str]) -> dict[str, Table]:
     return described
 
 
+def views(session: Session) -> list[str]:
+    """The names under which views can be configured."""
+    return [name for (name,) in session.run("views")]
+
+
 def check_name(session: Session, name: str) -> None:
     """Raise ConfigError where the database belongs to another node."""
     for known, _, _ in session.run("node"):

@@ -7,7 +7,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,13 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
-from cdc_sync.core.change import Column, Kind, Reference, Table
+from cdc_sync.core.change import Column, Kind, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import postgresql_capture as holes
 from cdc_sync.databases import postgresql_pool as pool
 from cdc_sync.databases import postgresql_staging as staging_rows
-from cdc_sync.databases import postgresql_triggers, sqlfiles
+from cdc_sync.databases import postgresql_tables as tables
+from cdc_sync.databases import postgresql_triggers, postgresql_views, sqlfiles
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
 from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.refusals import check
@@ -30,20 +30,6 @@ from cdc_sync.errors import Busy, CdcSyncError, ConfigError, DatabaseError, Refu
 
 CHUNK = 2 * 1024 * 1024
 _LENGTH = re.compile(r"\((\d+)\)")
-
-_KINDS = {
-    "bool": Kind.BOOLEAN,
-    **dict.fromkeys(("int2", "int4", "int8", "oid"), Kind.INTEGER),
-    **dict.fromkeys(("float4", "float8"), Kind.FLOAT),
-    "numeric": Kind.NUMERIC,
-    **dict.fromkeys(("text", "varchar", "bpchar", "name", "citext"), Kind.TEXT),
-    "bytea": Kind.BYTES,
-    "date": Kind.DATE,
-    **dict.fromkeys(("time", "timetz"), Kind.TIME),
-    **dict.fromkeys(("timestamp", "timestamptz"), Kind.TIMESTAMP),
-    "uuid": Kind.UUID,
-    **dict.fromkeys(("json", "jsonb"), Kind.JSON),
-}
 
 EVENTS = ("insert", "update", "delete", "key", "truncate")
 """The triggers of a captured table; a table with partitions or children has none for keys."""
@@ -132,29 +118,31 @@ class PostgreSQL(Database):
 
     def _described(self, session: Session, names: Sequence[str]) -> dict[str, Table]:
         asked = {"names": list(names)}
-        columns = _grouped(session.run("columns", **asked))
-        uniques = _grouped(session.run("uniques", **asked))
-        involved = _grouped(session.run("keys/involved", **asked))
-        references = _grouped(session.run("references", **asked))
-        branches = _grouped(session.run("branches", **asked))
+        columns = tables.grouped(session.run("columns", **asked))
+        uniques = tables.grouped(session.run("uniques", **asked))
+        involved = tables.grouped(session.run("keys/involved", **asked))
+        references = tables.grouped(session.run("references", **asked))
+        branches = tables.grouped(session.run("branches", **asked))
         known = {(rows[0][1], rows[0][2]): name for name, rows in columns.items()}
-        return {
+        described = {
             name: Table(
                 name=rows[0][2],
                 schema=rows[0][1],
-                columns=tuple(_column(row) for row in rows),
-                primary_key=next((key for key, primary, _ in _uniques(uniques[name]) if primary), ()),
-                uniques=tuple(key for key, *_ in _uniques(uniques[name])),
-                immediate=tuple(key for key, _, at_once in _uniques(uniques[name]) if at_once),
+                columns=tuple(tables.column(row) for row in rows),
+                primary_key=next((key for key, primary, _ in tables.uniques(uniques[name]) if primary), ()),
+                uniques=tuple(key for key, *_ in tables.uniques(uniques[name])),
+                immediate=tuple(key for key, _, at_once in tables.uniques(uniques[name]) if at_once),
                 involved=tuple(column for _, column in involved[name]),
-                partitioned=rows[0][-3],
-                parent=rows[0][-2] or "",
-                veiled=rows[0][-1],
+                partitioned=rows[0][-4],
+                parent=rows[0][-3] or "",
+                veiled=rows[0][-2],
                 branches=tuple((schema, branch) for _, schema, branch in branches[name]),
-                references=tuple(_references(references[name], known)),
+                references=tuple(tables.references(references[name], known)),
             )
             for name, rows in columns.items()
         }
+        viewed = [name for name, rows in columns.items() if rows[0][-1]]
+        return described | (postgresql_views.described(session, described, viewed) if viewed else {})
 
     def check_bystanders(self, session: Session) -> None:
         for (name,) in session.run("capture/publications"):
@@ -459,41 +447,3 @@ def _ends(
     """The highest and the lowest usable value there is."""
     ends = (sa.func.max(value), sa.func.min(value))
     return [sa.select(end).select_from(rows).where(usable).scalar_subquery() for end in ends]
-
-
-def _grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ...]]]:
-    groups: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in rows:
-        groups[row[0]].append(row)
-    return groups
-
-
-def _column(row: tuple[Any, ...]) -> Column:
-    _, _, _, name, type_name, declared, required, generated, supplied, always, *_ = row
-    return Column(
-        name=name,
-        kind=_KINDS.get(type_name, Kind.OTHER),
-        declared=declared,
-        nullable=not required,
-        generated=generated,
-        supplied=supplied,
-        always=always,
-    )
-
-
-def _uniques(rows: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[str, ...], bool, bool]]:
-    for _, members in groupby(rows, key=lambda row: row[1]):
-        key = list(members)
-        yield tuple(row[3] for row in key), key[0][2], key[0][4]
-
-
-def _references(rows: list[tuple[Any, ...]], known: dict[tuple[str, str], str]) -> Iterator[Reference]:
-    for _, members in groupby(rows, key=lambda row: row[1]):
-        key = list(members)
-        _, _, _, schema, table, _, visible = key[0]
-        fallback = table if visible else f"{schema}.{table}"
-        yield Reference(
-            columns=tuple(row[2] for row in key),
-            table=known.get((schema, table), fallback),
-            target=tuple(row[5] for row in key),
-        )

@@ -21,7 +21,7 @@ from cdc_sync.core import wire
 from cdc_sync.core.change import Column, Kind, Reference, Table
 from cdc_sync.core.layout import Staged
 from cdc_sync.core.wire import PartRows
-from cdc_sync.databases import sqlfiles
+from cdc_sync.databases import sqlfiles, sqlite_views
 from cdc_sync.databases import sqlite_staging as staging_rows
 from cdc_sync.databases import sqlite_tables as tables
 from cdc_sync.databases.base import Chunk, Database, Mode, Session, Target, Tracked, constant, selectable
@@ -176,7 +176,7 @@ class SQLite(Database):
     def _table(self, session: Session, name: str) -> Table | None:
         rows = session.run("columns", name=name)
         if not rows:
-            return None
+            return sqlite_views.described(session, name)
         if rows[0][9]:
             raise ConfigError(
                 f"table {name!r} is a virtual table, and SQLite has no triggers for these",

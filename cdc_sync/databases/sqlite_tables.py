@@ -44,7 +44,7 @@ def described(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tupl
     found = tuple(
         Column(
             name=name,
-            kind=_kind(declared),
+            kind=kind_of(declared),
             declared=declared,
             nullable=not (required or name == number),
             generated=hidden in (2, 3),
@@ -89,7 +89,7 @@ def _hidden_number(rows: Sequence[tuple[Any, ...]]) -> str:
     return "" if rows[0][8] else next((name for name in _ROWIDS if name not in names), "")
 
 
-def _kind(declared: str) -> Kind:
+def kind_of(declared: str) -> Kind:
     lower = declared.lower()
     return next((kind for part, kind in _KINDS if part in lower), Kind.OTHER if not lower else Kind.NUMERIC)
 

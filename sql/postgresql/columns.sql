@@ -1,7 +1,7 @@
--- The columns of tables. Domains are looked through: a change table must hold NULL where a domain may not.
+-- The columns of tables and views. Domains are looked through: a change table must hold NULL where a domain may not.
 -- Enters: names (text[]), as written in the configuration; a name without schema is looked up on the search_path.
 -- Leaves: asked, schema, table, column, type name, declared type, not null, generated, supplied, identity always,
--- partitioned, the table it belongs to, whether row-level security hides rows from this role.
+-- partitioned, the table it belongs to, whether row-level security hides rows from this role, whether it is a view.
 
 select asked.name, n.nspname, c.relname, a.attname,
        case when b.typcategory = 'A' then 'array' when b.typtype = 'e' then 'enum' else b.typname end,
@@ -12,7 +12,8 @@ select asked.name, n.nspname, c.relname, a.attname,
        a.attidentity = 'a',
        c.relkind = 'p',
        (select i.inhparent::regclass::text from pg_inherits i where i.inhrelid = c.oid order by i.inhseqno limit 1),
-       row_security_active(c.oid)
+       row_security_active(c.oid),
+       c.relkind in ('v', 'm')
 from unnest(cast(:names as text[])) as asked (name)
 join pg_class c on c.oid = coalesce(to_regclass(quote_ident(asked.name)), to_regclass(
     (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part)))
@@ -27,5 +28,5 @@ join pg_type b on b.oid = case when t.typtype = 'd' then
         where base.typtype = 'd')
      select oid from base where typtype <> 'd')
     else t.oid end
-where c.relkind in ('r', 'p')
+where c.relkind in ('r', 'p', 'v', 'm')
 order by asked.name, a.attnum;

@@ -1,5 +1,6 @@
 -- What tells whether anything that describes tables has changed: the versions of their rows in the catalogue. A tenth of
--- what reading them costs. Partitions and children belong to their tables; types, to the columns that are of them.
+-- what reading them costs. Partitions and children belong to their tables; types, to the columns that are of them; tables,
+-- to the views that select from them.
 -- (Arrays, because a join with few tables still reads the whole catalogue.)
 -- Enters: names (text[]), as written in the configuration. Leaves: one text, another one after every such change.
 
@@ -8,7 +9,15 @@ with recursive table_of (oid) as (
         (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part)))::oid
     from unnest(cast(:names as text[])) as asked (name)
     union
-    select i.inhrelid from table_of t join pg_inherits i on i.inhparent = t.oid
+    select b.oid from table_of t
+    cross join lateral (
+        select i.inhrelid as oid from pg_inherits i where i.inhparent = t.oid
+        union all
+        select d.refobjid
+        from pg_rewrite r
+        join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+        where r.ev_class = t.oid
+        offset 0) b
 ),
 those (oids) as materialized (select array_agg(oid) from table_of),
 type_of (oid) as (
@@ -28,6 +37,8 @@ version (said) as (
     select 'k' || oid || ctid || xmin from pg_constraint where conrelid = any ((select oids from those)::oid[])
     union all
     select 't' || oid || ctid || xmin from pg_trigger where tgrelid = any ((select oids from those)::oid[])
+    union all
+    select 'r' || oid || ctid || xmin from pg_rewrite where ev_class = any ((select oids from those)::oid[])
     union all
     select 'h' || inhrelid || '<' || inhparent || xmin from pg_inherits
     where inhparent = any ((select oids from those)::oid[]) or inhrelid = any ((select oids from those)::oid[])
