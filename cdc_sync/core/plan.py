@@ -91,7 +91,10 @@ def filtered(table: SyncedTable, shape: Shape) -> list[str]:
 
 def check_names(wanted: Sequence[SyncedTable], described: Mapping[str, Table], existing: Sequence[str]) -> None:
     """Raise ConfigError for a table that the database does not have, with the nearest one that it has."""
-    missing = next((entry.name for entry in wanted if entry.name not in described), None)
+    tables = {name for name, table in described.items() if table.view is None}
+    missing = next((entry.name for entry in wanted if entry.name not in tables), None)
+    if missing in described:
+        raise ConfigError(f"the database has no table {missing!r}, but a view of this name", hint="name its table")
     if missing is not None:
         near = difflib.get_close_matches(missing, existing, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "it has " + (", ".join(existing[:10]) or "no tables")
