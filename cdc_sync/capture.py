@@ -1,24 +1,19 @@
 """The first room: triggers that write every change of a synced table into its change table, in the same transaction."""
 
-import hashlib
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cdc_sync import identity, renew
+from cdc_sync import identity, members, renew
 from cdc_sync.config import Config
-from cdc_sync.core import plan
-from cdc_sync.core.change import Shapes, Table, watched
-from cdc_sync.core.plan import SyncedTable
-from cdc_sync.core.wire import encode_declared, encode_settings, encode_shape
+from cdc_sync.core.wire import encode_settings, encode_shape
 from cdc_sync.databases import Database, Mode, Session, Tracked, known, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError, counted
 from cdc_sync.registry import (
     Registered,
     check_name,
     check_node,
-    describe,
     gaps,
     is_installed,
     registered,
@@ -26,6 +21,7 @@ from cdc_sync.registry import (
     unsent,
     waiting,
 )
+from cdc_sync.wanted import Capture, Entry, Showing, Wanted, row, wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,90 +39,6 @@ class Installed:
     unseen: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
-    """How one table is to be captured: everything known of it, the scripts that do it, and their digest."""
-
-    tracked: Tracked
-    change_script: str
-    capture_script: str
-    triggers: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        return self.tracked.settings.name
-
-    @property
-    def digest(self) -> str:
-        settings = encode_settings(self.tracked.settings).decode()
-        return hashlib.sha256("\n".join((self.change_script, self.capture_script, settings)).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a list of the DBA's tables comes to: entries without wildcards, every table they need, their captures."""
-
-    entries: Sequence[SyncedTable]
-    described: Mapping[str, Table]
-    shapes: Shapes
-    captures: Sequence[Capture]
-
-
-def wanted(session: Session, tables: Sequence[SyncedTable]) -> Wanted:
-    """What the DBA's tables ask for. Raises ConfigError where that cannot be had."""
-    if not tables:
-        raise ConfigError("the configuration names no tables", hint="add [[tables]] with name and key")
-    existing = [name for (name,) in session.run("tables")]
-    entries = plan.expand(tables, existing)
-    described = describe(session, [entry.name for entry in entries])
-    _check_once(entries, described)
-    plan.check_names(entries, described, existing)
-    shapes = plan.shapes(entries, described)
-    captured = [entry for entry in entries if not entry.reference]
-    plan.check_whole(captured, described)
-    captures = [_capture(session, described[entry.name], shapes, entry) for entry in captured]
-    return Wanted(entries=entries, described={n: described[n] for n in shapes}, shapes=shapes, captures=captures)
-
-
-def _check_once(entries: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:
-    """Raise ConfigError where two names of the configuration mean the same table."""
-    meant: dict[tuple[str | None, str], str] = {}
-    for entry in entries:
-        table = described.get(entry.name)
-        if table is not None and (other := meant.setdefault((table.schema, table.name), entry.name)) != entry.name:
-            raise ConfigError(f"[[tables]] names {other!r} twice, also as {entry.name!r}", hint="take one of them out")
-
-
-def _capture(session: Session, table: Table, shapes: Shapes, settings: SyncedTable) -> Capture:
-    tracked = track(session.database, table, shapes, settings)
-    return Capture(
-        tracked=tracked,
-        change_script=session.database.change_script(tracked),
-        capture_script=session.database.capture_script(tracked),
-        triggers=frozenset(session.database.triggers(tracked)),
-    )
-
-
-def track(database: Database, table: Table, shapes: Shapes, settings: SyncedTable, change: str = "") -> Tracked:
-    """What is known of a captured table; ``change`` is the name of its change table, where it has one already."""
-    shape = shapes[settings.name]
-    columns = watched(shape, shapes.values(), plan.filtered(settings, shape))
-    declared = [(c.name, c.declared) for c in table.columns if c.name in shape.names]
-    about = hashlib.sha256(repr((settings.name, declared, columns, encode_shape(shape))).encode()).hexdigest()[:8]
-    return Tracked(
-        table=table,
-        shape=shape,
-        settings=settings,
-        watched=columns,
-        change=change or database.change_name(f"{_shortened(settings.name)}_{about}"),
-    )
-
-
-def _shortened(name: str) -> str:
-    """Short enough for a name around it within 63 bytes, and never cut inside a character."""
-    return name.encode()[:40].decode(errors="ignore")
-
-
 def install_script(session: Session, config: Config) -> str:
     """What the installation would run, for a DBA to read; touches nothing."""
     now = wanted(session, config.tables)
@@ -138,30 +50,22 @@ def install_script(session: Session, config: Config) -> str:
         if former is None or former.digest != capture.digest:
             parts += [capture.change_script, capture.capture_script, *_known_script(session.database, capture.tracked)]
             parts.append(_registration(session, capture))
-    return "\n".join(parts)
+    new = [view for view in now.views if view.name not in known_already]
+    return "\n".join([*parts, *(_registration(session, view) for view in new)])
 
 
 def _known_script(database: Database, tracked: Tracked) -> list[str]:
     return [known.fill(database, "known_create", tracked)] if database.keeps_known else []
 
 
-def _registration(session: Session, capture: Capture) -> str:
+def _registration(session: Session, entry: Entry) -> str:
     """``captured_add`` as runnable text."""
-    values = _row(capture, included=False)
-    texts = {name: sqlfiles.literal(value) if isinstance(value, str) else "false" for name, value in values.items()}
+    texts = {name: _literal(value) for name, value in row(entry, included=False).items()}
     return re.sub(r":(\w+)", lambda match: texts[match[1]], session.database.text("captured_add"))
 
 
-def _row(capture: Capture, *, included: bool) -> dict[str, object]:
-    return {
-        "table_name": capture.name,
-        "change_table": capture.tracked.change,
-        "shape": encode_shape(capture.tracked.shape).decode(),
-        "settings": encode_settings(capture.tracked.settings).decode(),
-        "declared": encode_declared(capture.tracked.declared).decode(),
-        "digest": capture.digest,
-        "included": included,
-    }
+def _literal(value: object) -> str:
+    return sqlfiles.literal(value) if isinstance(value, str) else "null" if value is None else "false"
 
 
 def install(
@@ -183,17 +87,19 @@ def install(
 
 
 def _reconfigured(database: Database, config: Config) -> bool:
-    """Whether changes wait in a change table whose configuration was another one."""
+    """Whether changes wait that were captured under another configuration, or for a view that was another one."""
     with database.begin(Mode.READ) as session:
         if not is_installed(session):
             return False
-        captures = wanted(session, config.tables).captures
-        former = registered(session)
-        return any(
-            entry.change and entry.settings != capture.tracked.settings and waiting(session, entry.change)
-            for capture in captures
-            if (entry := former.get(capture.name))
-        )
+        now, former = wanted(session, config.tables), registered(session)
+        others = [capture.name for capture in now.captures if _asks_other(capture, former.get(capture.name))]
+        others += [v.tracked.stored.settings.name for v in now.views if not v.is_current(former.get(v.name))]
+        changes = {former[name].change for name in others if name in former}
+        return any(change and waiting(session, change) for change in changes)
+
+
+def _asks_other(capture: Capture, entry: Registered | None) -> bool:
+    return entry is not None and entry.settings != capture.tracked.settings
 
 
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
@@ -204,9 +110,9 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
     session.script(session.database.install_script(session))
     _ensure_node(session, config)
     former = _under_new_names(session, registered(session), now.captures)
-    _check_removed(former, now.captures)
+    _check_removed(former, now)
     found, open_gaps = session.database.found(session), gaps(session)
-    report = []
+    report, included = [], set()
     for capture in now.captures:
         entry = former.get(capture.name)
         current = is_current(capture, entry, found, open_gaps)
@@ -216,8 +122,35 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
         captured = include_existing and not (entry and entry.included) and _include(session, capture.tracked)
         done = _report(session, capture, entry, current=current, captured=captured)
         report.append(replace(done, unseen=unseen))
+        included |= {capture.name} if captured else set()
+    for view in now.views:
+        told = view.tracked.stored.settings.name in included
+        report.append(_show(session, view, former, include=include_existing, told=told))
     _register_parents(session, now)
-    return report
+    return [done for done in report if done.table in now.sent or done.unseen]
+
+
+def _show(session: Session, view: Showing, former: Mapping[str, Registered], *, include: bool, told: bool) -> Installed:
+    """Have a view synced that is captured at its base; ``told``: the base's rows were captured as they stand."""
+    entry, tracked = former.get(view.name), view.tracked
+    known_before = entry is not None and bool(entry.base)
+    current = view.is_current(entry)
+    unseen = ""
+    if entry is not None and known_before and not current:
+        unseen = members.follow(session, tracked, entry, former[entry.base])
+    captured = include and not (entry is not None and entry.included)
+    if captured and not told:
+        members.send(session, tracked)
+    if captured or not current:
+        session.run("captured_remove", table_name=view.name)
+        session.run("captured_add", **row(view, included=captured or (entry is not None and entry.included)))
+    return Installed(
+        table=view.name,
+        state="unchanged" if current else "renewed" if known_before else "new",
+        existing=members.count(session, tracked),
+        captured_existing=captured,
+        unseen=unseen,
+    )
 
 
 def is_current(
@@ -248,7 +181,7 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
     if tracked.change != entry.change:
         session.script(capture.change_script)
     incomplete = renew.replace(session, tracked, was)
-    session.fill("captured_set", {"change": tracked.change}, **_row(capture, included=entry.included))
+    session.fill("captured_set", {"change": tracked.change}, **row(capture, included=entry.included))
     if tracked.change != entry.change:
         release(session, entry.change)
     reread = registered(session)[capture.name].reread or incomplete
@@ -260,7 +193,7 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
         return ""
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
     unseen = renew.unseen(session, tracked, gaps(session).get(entry.change, ""), missed=missed)
-    if missed or entry.settings != tracked.settings or renew.needs_reading(session, tracked, was):
+    if missed or renew.asks_other(entry.settings, tracked.settings) or renew.needs_reading(session, tracked, was):
         renew.settle(session, tracked, missed=missed)
     if not database.keeps_known:
         session.run("known_drop", {"known": database.known_name(tracked.change)})
@@ -285,7 +218,7 @@ def _begin(session: Session, capture: Capture) -> None:
         session.fill("known_create", known.holes(database, tracked))
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
     session.run("captured_remove", table_name=capture.name)
-    session.run("captured_add", **_row(capture, included=False))
+    session.run("captured_add", **row(capture, included=False))
 
 
 def _include(session: Session, tracked: Tracked) -> bool:
@@ -308,10 +241,11 @@ def _report(
 def _register_parents(session: Session, now: Wanted) -> None:
     """Note the tables that are looked up but not captured, as they are now."""
     settings = {entry.name: encode_settings(entry).decode() for entry in now.entries}
-    for name in sorted(set(now.shapes) - {capture.name for capture in now.captures}):
+    for name in sorted(set(now.shapes) - {entry.name for entry in now.all}):
         session.run("captured_remove", table_name=name)
         row = {
             "change_table": None,
+            "base": None,
             "declared": "",
             "digest": "",
             "included": False,
@@ -336,12 +270,14 @@ def _under_new_names(
     return entries
 
 
-def _check_removed(former: Mapping[str, Registered], captures: Sequence[Capture]) -> None:
-    kept = {capture.name for capture in captures}
-    removed = sorted(name for name, entry in former.items() if entry.change and name not in kept)
+def _check_removed(former: Mapping[str, Registered], now: Wanted) -> None:
+    kept = {entry.name for entry in now.all}
+    views = [name for name, entry in former.items() if entry.base and name not in kept]
+    tables = [name for name, entry in former.items() if entry.change and name not in kept]
+    removed = [*(f"view {name!r}" for name in sorted(views)), *(f"table {name!r}" for name in sorted(tables))]
     if removed:
         raise ConfigError(
-            f"table {removed[0]!r} is captured but no longer configured",
+            f"{removed[0]} is captured but no longer configured",
             hint="put it back, or run uninstall-triggers first and install again",
         )
 

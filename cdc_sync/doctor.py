@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdc_sync import aside, databases, peers, registry, troubles
-from cdc_sync.capture import Capture, Wanted, wanted
 from cdc_sync.config import Config, Destination
 from cdc_sync.core import plan, skew
 from cdc_sync.core.change import Kind, Shapes, Table
@@ -15,6 +14,7 @@ from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError
 from cdc_sync.registry import Registered
+from cdc_sync.wanted import Capture, Showing, Wanted, wanted
 
 INSTALL = "cdc-sync install-triggers"
 GROWING = 100_000
@@ -62,7 +62,7 @@ def examine(database: Database, config: Config) -> list[Finding]:
         found += _encoding(session, "database")
         source = _Source(
             shapes=now.shapes,
-            captured={capture.name: capture.name for capture in now.captures},
+            captured={name: name for name in now.sent},
             clock=session.run("clock")[0][0],
             comparing=_comparing(session, now.shapes),
         )
@@ -134,9 +134,24 @@ def _captures(session: Session, now: Wanted) -> Iterator[Finding]:
             if entry.change in gaps:
                 why = f"changes were missed: {gaps[entry.change]}"
                 yield Finding(subject=capture.name, message=why, mend="cdc-sync replicate --once")
-    for name in sorted(name for name, entry in entries.items() if entry.change):
-        if name not in {capture.name for capture in now.captures}:
-            yield Finding(subject=name, message="is captured and not configured", mend="add [[tables]] for it")
+    for view in now.views:
+        yield from _shown(view, entries.get(view.name))
+    for name in sorted(name for name, entry in entries.items() if entry.change or entry.base):
+        if name not in {entry.name for entry in now.all}:
+            of = "views" if entries[name].base else "tables"
+            yield Finding(subject=name, message="is captured and not configured", mend=f"add [[{of}]] for it")
+
+
+def _shown(view: Showing, entry: Registered | None) -> Iterator[Finding]:
+    """Whether a view is captured as it is now; a node that replicates follows one that is not."""
+    if entry is None or not entry.base:
+        yield Finding(subject=view.name, message="is configured and not captured", mend=INSTALL)
+    elif entry.settings != view.tracked.settings:
+        message = "its configuration has changed since its triggers were installed"
+        yield Finding(subject=view.name, message=message, mend=INSTALL)
+    elif not view.is_current(entry):
+        message = "the view has become another one since its triggers were installed"
+        yield Finding(subject=view.name, message=message, mend=INSTALL)
 
 
 def _differences(capture: Capture, entry: Registered, found: set[str]) -> Iterator[Finding]:

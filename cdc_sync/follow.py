@@ -1,14 +1,18 @@
 """Keeping up with the tables: capture follows what becomes of them, and can be paused and resumed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from cdc_sync.capture import Capture, Installed, install, is_current, wanted
+from cdc_sync.capture import Installed, install, is_current
 from cdc_sync.config import Config
-from cdc_sync.databases import Database, Mode, Session, known
+from cdc_sync.core.change import watched
+from cdc_sync.core.wire import decode_shown
+from cdc_sync.databases import Database, Mode, Session, Tracked, known
 from cdc_sync.databases.memory import recalled
-from cdc_sync.databases.source import Source
+from cdc_sync.databases.source import Source, rows_of
 from cdc_sync.errors import CdcSyncError, ConfigError
 from cdc_sync.registry import Registered, check_name, gaps, is_installed, registered
+from cdc_sync.wanted import Capture, Wanted, wanted
 
 
 class Drifted(CdcSyncError):
@@ -30,24 +34,42 @@ def source(session: Session) -> Source:
     return recalled(session, "source", names, lambda: _source(session), tuple(rows), tuple(open_gaps))
 
 
-def _source(session: Session) -> Source:
+def remembered(session: Session) -> Source:
+    """The same, with views as they were installed, whatever they are now: what waits was captured when they were so."""
+    return _source(session, remembered=True)
+
+
+def _source(session: Session, *, remembered: bool = False) -> Source:
     entries = registered(session)
     now = wanted(session, [entry.settings for entry in entries.values() if entry.settings])
-    _check_drift(session, now.captures, entries)
     tracked = {capture.name: capture.tracked for capture in now.captures}
+    if remembered:
+        _check_drift(session, replace(now, views=()), entries)
+        tracked |= {view.name: _as_installed(view.tracked, entries[view.name]) for view in now.views}
+    else:
+        _check_drift(session, now, entries)
+        tracked |= {view.name: view.tracked for view in now.views}
+    marked = {name: entries[tracked[name].stored.settings.name] for name in tracked}
     return Source(
         database=session.database,
-        shapes=now.shapes,
-        tables={name: session.database.table(table) for name, table in now.described.items()},
+        shapes={name: tracked[name].shape if name in tracked else shape for name, shape in now.shapes.items()},
+        tables={name: rows_of(session.database, table, tracked.get(name)) for name, table in now.described.items()},
         tracked=tracked,
-        reread=frozenset(name for name, entry in entries.items() if entry.reread),
-        paused=frozenset(name for name, entry in entries.items() if entry.paused),
+        sent=frozenset(now.sent),
+        reread=frozenset(name for name, entry in marked.items() if entry.reread),
+        paused=frozenset(name for name, entry in marked.items() if entry.paused),
     )
 
 
-def _check_drift(session: Session, captures: Sequence[Capture], entries: dict[str, Registered]) -> None:
+def _as_installed(now: Tracked, entry: Registered) -> Tracked:
+    view = replace(decode_shown(entry.declared)[1], base=now.table.stored)
+    return replace(now, table=replace(now.table, view=view), shape=entry.shape, watched=watched(entry.shape, ()))
+
+
+def _check_drift(session: Session, now: Wanted, entries: dict[str, Registered]) -> None:
     found, open_gaps = session.database.found(session), gaps(session)
-    drifted = [c.name for c in captures if not is_current(c, entries.get(c.name), found, open_gaps)]
+    drifted = [c.name for c in now.captures if not is_current(c, entries.get(c.name), found, open_gaps)]
+    drifted += [view.name for view in now.views if not view.is_current(entries.get(view.name))]
     if drifted:
         raise Drifted(drifted)
 
@@ -55,22 +77,29 @@ def _check_drift(session: Session, captures: Sequence[Capture], entries: dict[st
 def check_configured(session: Session, config: Config) -> None:
     """Raise ConfigError where the file does not say what was installed."""
     entries = registered(session)
-    for capture in wanted(session, config.tables).captures:
-        entry = entries.get(capture.name)
-        if entry is None or not entry.change:
-            raise ConfigError(f"table {capture.name!r} has no triggers yet", hint="run cdc-sync install-triggers")
-        if entry.settings != capture.tracked.settings:
+    now = wanted(session, config.tables)
+    for capture in now.all:
+        entry, settings = entries.get(capture.name), capture.tracked.settings
+        if entry is None or not (entry.change or entry.base):
             raise ConfigError(
-                f"the configuration of table {capture.name!r} has changed since its triggers were installed",
+                f"{settings.of} {capture.name!r} has no triggers yet", hint="run cdc-sync install-triggers"
+            )
+        if entry.settings != settings:
+            raise ConfigError(
+                f"the configuration of {settings.of} {capture.name!r} has changed since its triggers were installed",
                 hint="run cdc-sync install-triggers",
             )
 
 
-def follow(database: Database, config: Config) -> list[Installed]:
-    """Capture anew what has changed, as the file still says it. Returns the tables that were followed."""
+def follow(database: Database, config: Config, seal: Callable[[], object] | None = None) -> list[Installed]:
+    """Capture anew what has changed, as the file still says it. Returns the tables that were followed.
+
+    ``seal`` seals what waits for views as they were installed (``remembered``), where one has become another.
+    """
     with database.begin(Mode.READ) as session:
         check_configured(session, config)
-    return [report for report in install(database, config, include_existing=False) if report.state != "unchanged"]
+    done = install(database, config, include_existing=False, seal=seal)
+    return [report for report in done if report.state != "unchanged"]
 
 
 def pause(database: Database, config: Config, tables: Sequence[str]) -> list[str]:
@@ -111,6 +140,10 @@ def _chosen(session: Session, config: Config, tables: Sequence[str]) -> list[tup
     check_name(session, config.node.name)
     entries = registered(session)
     captured = [name for name, entry in entries.items() if entry.change]
+    view = next((name for name in tables if name in entries and entries[name].base), None)
+    if view is not None:
+        base = entries[view].base
+        raise ConfigError(f"view {view!r} is captured at table {base!r}", hint=f"name that one: {base}")
     unknown = next((name for name in tables if name not in captured), None)
     if unknown is not None:
         raise ConfigError(f"table {unknown!r} is not captured", hint="captured are " + ", ".join(captured))

@@ -14,6 +14,7 @@ from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, Tracked, pages, tombstones, versions
 from cdc_sync.databases.reading import Reader, prepare
+from cdc_sync.databases.source import Source
 
 Dated = Callable[[str], bool]
 """Whether the newest change of a table's rows stands; asked with its name as the node's own file writes it."""
@@ -78,7 +79,7 @@ class Sealing:
         """Find the rows that went; ``noted`` are the operations of the changes that wait, by table."""
         for name, operations in noted.items():
             if self._dated(name) and not _WENT.isdisjoint(operations):
-                called = reader.source.tracked[name].table.called
+                called = reader.source.tracked[name].table.stored.called
                 for some in tombstones.batched(_gone(session, reader, name), tombstones.MANY):
                     self._sizes.append((called, self._spool.write(wire.pack_rows(some))))
 
@@ -90,15 +91,18 @@ class Sealing:
             with database.begin(Mode.WRITE) as session:
                 tombstones.bury_keys(session, called, session.run("node")[0][0], graves)
 
-    def note(self, session: Session, sealed: Mapping[str, Tracked]) -> None:
-        """Give rows that are being sealed the node's version: where others write them too, or the newest wins."""
+    def note(self, session: Session, source: Source, sealed: Iterable[str]) -> None:
+        """Give rows that are being sealed the node's version: where others write them too, or the newest wins.
+
+        ``sealed`` are the tables whose changes are, views left out: a row has one version, whatever shows it.
+        """
         known = {table: (name, declared) for table, name, declared in session.run("versioned")}
         node = session.run("node")[0][0]
-        for name, tracked in sealed.items():
+        for tracked in (source.tracked[name] for name in sealed):
             table, locator = tracked.table, tracked.table.told_apart_by(tracked.shape.key)
             if tracked.shape.identity != locator:
                 continue
-            if self._dated(name):
+            if any(self._dated(name) for name, other in source.tracked.items() if other.change == tracked.change):
                 versions.prepared(session, known, table, locator)
             if table.called in known:
                 versions.note_own(session, known[table.called][0], tracked, node)

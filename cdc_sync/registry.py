@@ -17,6 +17,8 @@ from cdc_sync.errors import ConfigError
 class Registered:
     """A table as it was installed. ``change`` is the name of its change table, empty for one that is only looked up.
 
+    A view has none either: ``base`` names the table at which it is captured, and ``declared`` says what it shows.
+
     ``settings`` is what the DBA's file said of it (None for a parent that it does not name), ``declared`` its columns
     with their types, ``digest`` that of the script that installed it. ``reread`` says that the next seal reads rows as
     they stand, because the changes that wait do not hold all of their columns.
@@ -31,6 +33,7 @@ class Registered:
     included: bool
     paused: bool
     reread: bool
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,8 @@ def registered(session: Session) -> dict[str, Registered]:
 def _registered(
     name: str, change: str, shape: str, settings: str, declared: str, digest: str, *marks: object
 ) -> Registered:
-    included, paused, reread = map(bool, marks)
+    *flags, base = marks
+    included, paused, reread = map(bool, flags)
     return Registered(
         name=name,
         change=change or "",
@@ -71,6 +75,7 @@ def _registered(
         included=included,
         paused=paused,
         reread=reread,
+        base=str(base or ""),
     )
 
 

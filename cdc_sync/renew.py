@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_settings
 
 from cdc_sync.core import plan
 from cdc_sync.core.change import watched
+from cdc_sync.core.plan import SyncedTable
 from cdc_sync.core.wire import decode_declared
 from cdc_sync.databases import Session, Tracked, known, sqlfiles
 from cdc_sync.registry import Registered, waiting
@@ -42,7 +44,7 @@ class Former:
 
 
 def former(entry: Registered, others: Mapping[str, Registered]) -> Former:
-    also = plan.filtered(entry.settings, entry.shape) if entry.settings else ()
+    also = (*plan.filtered(entry.settings, entry.shape), *entry.settings.watch) if entry.settings else ()
     return Former(entry, watched(entry.shape, [other.shape for other in others.values()], also))
 
 
@@ -93,6 +95,11 @@ def _keeps_known(session: Session, change: str) -> bool:
     return bool(session.run("known_exists", name=session.database.known_name(change))[0][0])
 
 
+def asks_other(before: SyncedTable | None, now: SyncedTable) -> bool:
+    """Whether another part of the rows is to be sent than before; which former values views need makes none."""
+    return before is None or replace_settings(before, watch=now.watch) != now
+
+
 def needs_reading(session: Session, now: Tracked, was: Former) -> bool:
     """Whether rows hold what no change tells of: a column that came filled, or whose type was changed."""
     before = was.declared
@@ -122,6 +129,7 @@ def refilter(session: Session, now: Tracked, was: Former) -> None:
     if not set(plan.filtered(past, was.entry.shape)) <= set(now.shape.names):
         return
     conditions = {
+        "name": now.settings.name,
         "former": _condition(session, past.where, now),
         "filter": _condition(session, now.settings.where, now),
     }

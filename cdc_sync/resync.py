@@ -8,19 +8,20 @@ once, in the order of the columns that tell rows apart; one that moves in that o
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import sqlalchemy as sa
 
-from cdc_sync import follow, registry
+from cdc_sync import follow, registry, ship
 from cdc_sync.config import Config
 from cdc_sync.core.keys import parents_first
 from cdc_sync.databases import Database, Mode, Session, notes, pages, sqlfiles
 from cdc_sync.databases.base import constant
 from cdc_sync.databases.reading import STANDS
 from cdc_sync.databases.source import Source
-from cdc_sync.errors import ConfigError
+from cdc_sync.errors import Busy, ConfigError
 from cdc_sync.follow import Drifted
 from cdc_sync.ship import Progress
 
@@ -74,8 +75,14 @@ def _followed(database: Database, config: Config, work: Callable[[], Result]) ->
     try:
         return work()
     except Drifted:
-        follow.follow(database, config)
+        follow.follow(database, config, lambda: _seal(database, config))
         return work()
+
+
+def _seal(database: Database, config: Config) -> None:
+    """Seal what waits; whoever replicates meanwhile does it himself."""
+    with suppress(Busy):
+        ship.seal_waiting(database, config)
 
 
 def _check(database: Database, config: Config, tables: Sequence[str], where: str) -> None:
@@ -96,12 +103,10 @@ def _check(database: Database, config: Config, tables: Sequence[str], where: str
 
 def chosen(source: Source, tables: Sequence[str]) -> list[str]:
     """The captured tables that are named, or all, parents first. Raises ConfigError for one that is not captured."""
-    unknown = next((name for name in tables if name not in source.tracked), None)
+    unknown = next((name for name in tables if name not in source.sent), None)
     if unknown is not None:
-        raise ConfigError(
-            f"table {unknown!r} is not captured", hint="captured are " + ", ".join(sorted(source.tracked))
-        )
-    return [n for n in parents_first(source.shapes) if n in source.tracked and (not tables or n in tables)]
+        raise ConfigError(f"table {unknown!r} is not captured", hint="captured are " + ", ".join(sorted(source.sent)))
+    return [n for n in parents_first(source.shapes) if n in source.sent and (not tables or n in tables)]
 
 
 def _check_where(source: Source, name: str, where: str) -> None:
@@ -143,16 +148,21 @@ def _begin(session: Session, tables: Sequence[str], where: str, op: str, *, anew
 
 def _request(source: Source, name: str, where: str, op: str) -> str:
     """What is asked for of a table; a place in it is of use as long as this is the same."""
-    return json.dumps([where, source.shapes[name].identity, *([op] if op else [])])
+    return json.dumps([where, source.tracked[name].stored.shape.identity, *([op] if op else [])])
 
 
 def _announce(database: Database, order: Sequence[tuple[str, int]], where: str, progress: Progress) -> None:
     with database.begin(Mode.READ) as session:
         source = follow.source(session)
         for name, before in order:
-            live = source.tables[name].alias("cdc_sync_live")
+            live = _live(source, name)
             progress.waiting(session.query(sa.select(sa.func.count()).where(_wanted(source, name, live, where)))[0][0])
             progress.applied(before)
+
+
+def _live(source: Source, name: str) -> sa.FromClause:
+    """The rows among which a table's stand, or a view's."""
+    return source.database.table(source.tracked[name].table.stored).alias("cdc_sync_live")
 
 
 def _wanted(source: Source, name: str, live: sa.FromClause, where: str) -> sa.ColumnElement[bool]:
@@ -161,13 +171,14 @@ def _wanted(source: Source, name: str, live: sa.FromClause, where: str) -> sa.Co
     def column(of: str) -> str:
         return f"cdc_sync_live.{sqlfiles.quote(of)}"
 
-    passes = source.passes(name, column)
-    conditions: list[sa.ColumnElement[bool]] = [live.c[c].is_not(None) for c in source.shapes[name].identity]
+    passes, identity = source.sends(name, column), source.tracked[name].stored.shape.identity
+    conditions: list[sa.ColumnElement[bool]] = [live.c[c].is_not(None) for c in identity]
     conditions += [] if passes is None else [passes]
     if where:
         from cdc_sync.core import filters
 
-        conditions.append(sa.literal_column(f"({filters.render(where, name, source.database.kind, column)})"))
+        text = filters.render(where, name, source.database.kind, lambda of: source.spelt(name, of, column))
+        conditions.append(sa.literal_column(f"({text})"))
     return sa.and_(*conditions)
 
 
@@ -189,18 +200,20 @@ def _table(
 def _chunk(session: Session, name: str, where: str, op: str) -> int:
     """Note the next rows, and how far that is, in one transaction. Fewer than ``CHUNK`` are the last."""
     source = follow.source(session)
-    tracked, names = source.tracked[name], source.shapes[name].identity
+    tracked = source.tracked[name]
+    names, stored = tracked.stored.shape.identity, tracked.stored.table
     session.run("note_hold", {"table": tracked.quoted})
     state = session.run("resync_place", table_name=name)
     if not state:
         return 0
     place = None if state[0][0] is None else bytes(state[0][0])
-    live = source.tables[name].alias("cdc_sync_live")
+    live = _live(source, name)
     here = [live.c[column] for column in names]
-    after = pages.beyond(session, live, tracked.table, names, place)
-    query = sa.select(*(column.label(f"i{i}") for i, column in enumerate(here)))
+    after = pages.beyond(session, live, stored, names, place)
+    query = sa.select(*(live.c[column].label(f"i{i}") for i, column in enumerate(tracked.noted)))
     rows = query.where(after, _wanted(source, name, live, where)).order_by(*here).limit(CHUNK).subquery("cdc_sync_next")
-    session.database.keep(session, ROWS, sa.select(*rows.c, sa.func.row_number().over(order_by=[*rows.c]).label("n")))
+    order = [rows.c[f"i{i}"] for i in range(len(names))]
+    session.database.keep(session, ROWS, sa.select(*rows.c, sa.func.row_number().over(order_by=order).label("n")))
     count = notes.write(session, tracked, ROWS, op or STANDS)
     kept = sa.table(ROWS, *(sa.column(f"i{i}") for i in range(len(names))), sa.column("n"))
     last = sa.select(*(kept.c[f"i{i}"] for i in range(len(names)))).order_by(kept.c.n.desc()).limit(constant(1))

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
@@ -12,11 +13,12 @@ from cdc_sync import follow, own
 from cdc_sync.core import chain, wire
 from cdc_sync.core.change import Shape
 from cdc_sync.core.keys import parents_first
-from cdc_sync.core.plan import OPERATIONS
+from cdc_sync.core.plan import OPERATIONS, reachable
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
 from cdc_sync.databases.reading import Reader, prepare
 from cdc_sync.databases.source import Source
+from cdc_sync.errors import ConfigError
 
 MANY = 1_000
 """Changes of a batch after which the change tables are tidied at once."""
@@ -99,6 +101,12 @@ def seal(
     return sealed
 
 
+def as_captured(database: Database, key: Ed25519PrivateKey, sealed_at: str, dated: own.Dated) -> None:
+    """Seal what waits, for views as they were when it was captured, if that can be."""
+    with suppress(follow.Drifted, ConfigError):
+        seal(database, key, sealed_at, look=follow.remembered, dated=dated)
+
+
 def _tidy(database: Database, rows: int) -> None:
     """Tidy where a seal has left something; while small batches follow each other, not after each one of them."""
     if database.untidy and (not 0 < rows < MANY or time.monotonic() > database.tidied + TIDY):
@@ -116,7 +124,7 @@ def _seal(
     database.store_parts(snapshot, header.number, content.data())
     content.ours.bury(database)
     with database.sealing(snapshot) as session:
-        content.ours.note(session, {name: source.tracked[name] for name in content.read})
+        content.ours.note(session, source, content.read)
         with database.grouped(session):
             _store(session, header, sealed)
             _clear(session, content, source)
@@ -125,28 +133,29 @@ def _seal(
 
 def _read(session: Session, source: Source, spool: IO[bytes], ours: own.Sealing, listen: Listen) -> Content:
     reader, noted = prepare(session, source)
-    names = [name for name in parents_first(source.shapes) if name in source.tracked]
+    names = [name for name in parents_first(source.shapes) if name in source.sent]
     for i, name in enumerate(names):
         _keep_images(session, reader, name, noted[name], f"cdc_sync_images_{i}")
     counts = {name: _counts(session, reader, name, noted[name]) for name in names}
     content = Content(
         spool,
         ours,
-        shapes=tuple(source.shapes[name] for name in sorted(source.shapes)),
+        shapes=tuple(source.shapes[name] for name in reachable(source.sent, source.shapes)),
         sections=[Section(table=name, counts=counts[name]) for name in names if counts[name]],
-        read=[name for name in names if noted[name]],
+        read=[name for name in source.captured if noted[name]],
         upto=reader.upto,
     )
     if content.sections:
         _read_sections(session, reader, content, listen(content.shapes, content.sections))
-    ours.read(session, reader, noted)
+    ours.read(session, reader, {name: noted[name] for name in names})
     return content
 
 
 def _counts(session: Session, reader: Reader, name: str, noted: Mapping[str, int]) -> Mapping[str, int]:
     """What the seal takes of a table: what is noted, unless something keeps a part of it here or reads it anew."""
     settings = reader.source.tracked[name].settings
-    as_noted = set(noted) <= set("IUDK") and not settings.where and settings.operations == OPERATIONS
+    plain = not settings.where and not settings.view and settings.operations == OPERATIONS
+    as_noted = plain and set(noted) <= set("IUDK")
     if name not in reader.images and (as_noted or not noted):
         return noted
     return dict(session.query(reader.counts(name)))
@@ -175,7 +184,7 @@ def _is_unsteady(session: Session, source: Source, name: str, noted: Mapping[str
 def _reacts(session: Session, source: Source, name: str) -> bool:
     """Whether anything of the application's writes when the table is written."""
     if name not in source.reacting:
-        table = source.tracked[name].table
+        table = source.tracked[name].table.stored
         source.reacting[name] = bool(session.run("reacting", schema=table.schema, name=table.name))
     return source.reacting[name]
 

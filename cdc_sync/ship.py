@@ -126,7 +126,7 @@ class Replicator:
         try:
             self._look()
         except Drifted:
-            for table in follow.follow(self.source, self.config):
+            for table in follow.follow(self.source, self.config, self._seal_before):
                 log.info("table %s has changed; it is captured anew", table.table)
                 if table.unseen:
                     log.warning(
@@ -138,11 +138,14 @@ class Replicator:
             self.checked.clear()
             self._look()
 
+    def _seal_before(self) -> None:
+        seal.as_captured(self.source, self.key, clock.now(), self.config.newest_wins)
+
     def _look(self) -> None:
         with self.source.begin(Mode.READ) as session:
             source = follow.source(session)
         self.config.renames.check(source.shapes)
-        self.shapes, self.captured = source.shapes, sorted(source.tracked)
+        self.shapes, self.captured = source.shapes, sorted(source.sent)
 
     def round(self) -> list[Delivered | Fetched]:
         """Seal once, bring every destination up to date, and do what others need. Returns what came of it: ``done``.
@@ -421,8 +424,8 @@ class Replicator:
 
 def seal_waiting(database: Database, config: Config) -> None:
     """Seal what waits as it was captured, before its change tables are replaced, if it can be."""
-    with identity.exclusive(config.key_path), database.exclusive(), suppress(Drifted, ConfigError):
-        seal.seal(database, identity.load(config.key_path), clock.now(), dated=config.newest_wins)
+    with identity.exclusive(config.key_path), database.exclusive():
+        seal.as_captured(database, identity.load(config.key_path), clock.now(), config.newest_wins)
 
 
 def _nobody(_done: Delivered | Fetched) -> None:

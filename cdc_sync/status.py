@@ -3,18 +3,23 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cdc_sync import receipts, registry, relay, troubles
+from cdc_sync import follow, receipts, registry, relay, troubles
 from cdc_sync.config import Config
 from cdc_sync.core.chain import Position
 from cdc_sync.databases import Database, Mode, Session
+from cdc_sync.databases.reading import Reader
 from cdc_sync.errors import ConfigError
+from cdc_sync.registry import Registered
 from cdc_sync.relay import Carried
 from cdc_sync.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatus:
-    """Changes captured in one table and not sealed yet; ``gap`` says why changes were missed, until they are sent."""
+    """Changes captured in one table, or that a view shows, and not sealed yet.
+
+    ``gap`` says why changes were missed, until they are sent.
+    """
 
     table: str
     unsealed: int
@@ -121,12 +126,23 @@ def _origin(session: Session, config: Config, carried: Carried) -> OriginStatus:
 
 
 def _tables(session: Session) -> Iterator[TableStatus]:
-    open_gaps = registry.gaps(session)
-    for name, entry in registry.registered(session).items():
-        if entry.change:
-            unsealed = registry.waiting(session, entry.change)
-            gap = open_gaps.get(entry.change, "")
-            yield TableStatus(table=name, unsealed=unsealed, paused=entry.paused, gap=gap)
+    open_gaps, entries = registry.gaps(session), registry.registered(session)
+    for name, entry in entries.items():
+        stored = entries[entry.base] if entry.base else entry
+        only_views = entry.settings is not None and entry.settings.only_views
+        if stored.change and not only_views:
+            unsealed = _shown(session, name, entry) if entry.base else registry.waiting(session, entry.change)
+            gap = open_gaps.get(stored.change, "")
+            yield TableStatus(table=name, unsealed=unsealed, paused=stored.paused, gap=gap)
+
+
+def _shown(session: Session, view: str, entry: Registered) -> int:
+    """How many changes of its base a view shows; all of them, until one that was altered is followed."""
+    try:
+        source = follow.source(session)
+    except follow.Drifted:
+        return registry.waiting(session, registry.registered(session)[entry.base].change)
+    return int(session.query(Reader(source, {}).waiting(view))[0][0])
 
 
 def _destinations(session: Session, config: Config, name: str, epoch: str) -> Iterator[DestinationStatus]:

@@ -164,7 +164,7 @@ class _Pair:
             here = registry.describe(session, sorted(source.shapes))
         with target.begin(Mode.READ) as session:
             there = target.describe(session, sorted(shapes))
-        plan.check_target(shapes, [config.renames.table(name) for name in source.tracked], there, where, target)
+        plan.check_target(shapes, [config.renames.table(name) for name in source.sent], there, where, target)
         self.between = Between(shapes=source.shapes, renames=config.renames, here=here, there=there, where=where)
         self._wait()
 
@@ -340,7 +340,8 @@ class Verification:
             tracked = follow.source(session).tracked[self.name]
             session.run("note_hold", {"table": tracked.quoted})
             data = pages.join(session.database.encoding, [row.place for row in rows])
-            pages.stage(session, "cdc_sync_rows", tracked.table, tracked.shape.identity, [data])
+            chosen = pages.stage(session, "cdc_sync_chosen", tracked.table, tracked.shape.identity, [data])
+            session.database.keep(session, "cdc_sync_rows", notes.of(session.database, tracked, chosen))
             return notes.write(session, tracked, "cdc_sync_rows", op)
 
         return self.pair.database.patiently(work) if rows else 0

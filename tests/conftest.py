@@ -52,7 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.get(SEED) or str(random.randrange(2**32))
 
 
-EVERYWHERE = ("test_random", "test_crash", "test_chinook", "test_natural_keys", "test_changed_keys", "test_streams")
+EVERYWHERE = (
+    "test_random",
+    "test_random_views",
+    "test_crash",
+    "test_chinook",
+    "test_natural_keys",
+    "test_changed_keys",
+    "test_streams",
+)
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
 

@@ -94,11 +94,12 @@ class Side:
             return
         self.run("pragma foreign_keys = off")
         with self.transaction():
-            for (name,) in self.rows(
-                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
-            ):
-                quoted = name.replace('"', '""')
-                self.run(f'drop table "{quoted}"')
+            for kind in ("view", "table"):
+                for (name,) in self.rows(
+                    "select name from sqlite_master where type = ? and name not like 'sqlite_%'", (kind,)
+                ):
+                    quoted = name.replace('"', '""')
+                    self.run(f'drop {kind} "{quoted}"')
         self.run("pragma foreign_keys = on")
 
     def close(self) -> None:
@@ -115,14 +116,23 @@ Tables = Mapping[str, Sequence[str] | Mapping[str, Setting]]
 """Table name to its natural key, or to everything that the file says of it."""
 
 
-def write_config(folder: Path, name: str, source: Side, targets: Side | Mapping[str, Side], tables: Tables) -> Config:
+def write_config(
+    folder: Path,
+    name: str,
+    source: Side,
+    targets: Side | Mapping[str, Side],
+    tables: Tables,
+    *,
+    views: Tables | None = None,
+) -> Config:
     """Write a node's cdc-sync.toml into a folder of its own and load it. A single target is named ``server``."""
     destinations = {"server": targets} if isinstance(targets, Side) else targets
     lines = ["[node]", f"name = {_toml(name)}", f"database = {_toml(source.url)}"]
-    for table, entry in tables.items():
-        settings = entry if isinstance(entry, Mapping) else {"key": entry}
-        lines += ["", "[[tables]]", f"name = {_toml(table)}"]
-        lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    for of, named in (("tables", tables), ("views", views or {})):
+        for table, entry in named.items():
+            settings = entry if isinstance(entry, Mapping) else {"key": entry}
+            lines += ["", f"[[{of}]]", f"name = {_toml(table)}"]
+            lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
     for destination, side in destinations.items():
         lines += ["", "[[destinations]]", f"name = {_toml(destination)}", f"url = {_toml(side.url)}"]
     path = folder / f"node-{name}" / "cdc-sync.toml"

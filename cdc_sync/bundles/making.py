@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -205,7 +206,8 @@ def seal_waiting(database: Database, config: Config, key: Ed25519PrivateKey) -> 
             try:
                 seal.seal(database, key, clock.now(), dated=config.newest_wins)
             except Drifted:
-                follow.follow(database, config)
+                as_captured = partial(seal.as_captured, database, key, clock.now(), config.newest_wins)
+                follow.follow(database, config, as_captured)
                 seal.seal(database, key, clock.now(), dated=config.newest_wins)
     except Busy:
         return False

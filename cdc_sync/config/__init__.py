@@ -17,7 +17,7 @@ from cdc_sync.errors import ConfigError
 
 __all__ = ["CARRIED", "Config", "Destination", "Node", "Serve", "Source", "load"]
 
-_SECTIONS = ("node", "tables", "destinations", "sources", "serve")
+_SECTIONS = ("node", "tables", "views", "destinations", "sources", "serve")
 _NODE = ("name", "database", "relay", "apply", "clock_ahead", "deferred_limit")
 
 
@@ -42,9 +42,9 @@ def _config(path: Path, document: Mapping[str, Any]) -> Config:
     entries.known(document, _SECTIONS, "the file")
     about = entries.section(document, "node")
     node = _node(about)
-    listed = entries.entries(document, "tables")
-    synced = tuple(tables.table(entry, i) for i, entry in enumerate(listed, 1))
-    entries.unique([table.name for table in synced], "[[tables]]")
+    listed = [*entries.entries(document, "tables"), *entries.entries(document, "views")]
+    synced = _synced(document)
+    entries.unique([table.name for table in synced], "the file")
     renames = tables.renames(synced, listed)
     return Config(
         path=path,
@@ -58,6 +58,15 @@ def _config(path: Path, document: Mapping[str, Any]) -> Config:
         policies=_policies(about, synced, listed, renames),
         renames=renames,
         deferred_limit=entries.seconds(about, "deferred_limit", "[node]", DEFERRED_LIMIT),
+    )
+
+
+def _synced(document: Mapping[str, Any]) -> tuple[SyncedTable, ...]:
+    """What is synced: tables, then views."""
+    return tuple(
+        tables.table(entry, i, of=of)
+        for of in ("table", "view")
+        for i, entry in enumerate(entries.entries(document, f"{of}s"), 1)
     )
 
 
@@ -101,7 +110,7 @@ def _policies(
 ) -> Policies:
     return Policies(
         tables=tuple(
-            (replace(table, name=renames.table(table.name)), tables.policy(entry, table.name))
+            (replace(table, name=renames.table(table.name)), tables.policy(entry, table))
             for table, entry in zip(synced, listed, strict=True)
         ),
         clock_ahead=entries.seconds(about, "clock_ahead", "[node]", CLOCK_AHEAD),

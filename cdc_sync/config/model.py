@@ -93,6 +93,7 @@ class Config:
     path: Path
     node: Node
     tables: tuple[SyncedTable, ...]
+    """What is synced: tables and views."""
     destinations: tuple[Destination, ...] = ()
     sources: tuple[Source, ...] = ()
     serve: Serve = field(default_factory=Serve)

@@ -1,4 +1,4 @@
-"""What the DBA's file says of tables."""
+"""What the DBA's file says of tables and of views."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,29 +14,30 @@ _POLICY = ("conflict", "merge", "triggers")
 _RENAME = ("target", "columns")
 
 
-def table(entry: Mapping[str, Any], number: int) -> SyncedTable:
-    """The ``number``-th entry of [[tables]]."""
-    place = f"[[tables]] number {number}"
+def table(entry: Mapping[str, Any], number: int, *, of: str = "table") -> SyncedTable:
+    """The ``number``-th entry of [[tables]] or [[views]]."""
+    place = f"[[{of}s]] number {number}"
     known(entry, (*_TABLE, *_POLICY, *_RENAME), place)
     name = string(entry, "name", place)
-    place = f"table {name!r}"
+    place = f"{of} {name!r}"
     found = SyncedTable(
         name=name,
         key=strings(entry, "key", place),
         exclude=strings(entry, "exclude", place),
-        excepted=strings(entry, "except", place, of="table"),
+        excepted=strings(entry, "except", place, of=of),
         where=string(entry, "where", place) if "where" in entry else "",
         operations=choices(entry, "operations", place, OPERATIONS),
         capture=choice(entry, "capture", place, CAPTURES),
         skip_unchanged=flag(entry, "skip_unchanged", place),
         reference=flag(entry, "reference", place),
+        view=of == "view",
     )
     _check_table(found, entry)
     return found
 
 
-def policy(entry: Mapping[str, Any], name: str) -> Policy:
-    place = f"table {name!r}"
+def policy(entry: Mapping[str, Any], table: SyncedTable) -> Policy:
+    place = f"{table.of} {table.name!r}"
     return Policy(
         conflict=choice(entry, "conflict", place, CONFLICTS),
         merge=choice(entry, "merge", place, MERGES),
@@ -59,11 +60,12 @@ def renames(tables: Sequence[SyncedTable], entries: Sequence[Mapping[str, Any]])
 
 
 def _rename(table: SyncedTable, entry: Mapping[str, Any]) -> Rename:
-    place = f"table {table.name!r}"
+    place = f"{table.of} {table.name!r}"
     for name in _RENAME:
         if name in entry and table.is_pattern:
             raise ConfigError(
-                f"{place} stands for many tables, but has {name}", hint="give the table that it is about its own entry"
+                f"{place} stands for many {table.of}s, but has {name}",
+                hint=f"give the {table.of} that it is about its own entry",
             )
     columns = entry.get("columns", {})
     if not isinstance(columns, dict) or not all(isinstance(there, str) and there for there in columns.values()):
@@ -76,18 +78,20 @@ def _rename(table: SyncedTable, entry: Mapping[str, Any]) -> Rename:
 
 def _check_table(table: SyncedTable, entry: Mapping[str, Any]) -> None:
     """What one entry may not say at the same time."""
-    name = table.name
-    if not table.key:
-        raise ConfigError(f"table {name!r} has no key", hint='add its natural key: key = ["column", ...]')
+    place = f"{table.of} {table.name!r}"
+    if not table.key and not table.view:
+        raise ConfigError(f"{place} has no key", hint='add its natural key: key = ["column", ...]')
     both = sorted(set(table.key) & set(table.exclude))
     if both:
-        raise ConfigError(f"table {name!r} excludes {both[0]!r}, which is part of its key", hint="take it out of one")
+        raise ConfigError(f"{place} excludes {both[0]!r}, which is part of its key", hint="take it out of one")
     if table.excepted and not table.is_pattern:
         raise ConfigError(
-            f"table {name!r} has exceptions, but names one table only", hint='use a wildcard, such as name = "clinic_*"'
+            f"{place} has exceptions, but names one {table.of} only", hint='use a wildcard, such as name = "clinic_*"'
         )
+    if table.view and table.reference:
+        raise ConfigError(f"{place} is no reference: a foreign key leads to a table", hint="say it of the table")
     idle = sorted(set(entry) - {"name", "key", "except", "reference", *_RENAME})
     if table.reference and idle:
         raise ConfigError(
-            f"table {name!r} is a reference, which is not captured, but says {idle[0]!r}", hint="take one of them out"
+            f"{place} is a reference, which is not captured, but says {idle[0]!r}", hint="take one of them out"
         )

@@ -139,6 +139,13 @@ class Table:
         return self.view.base if self.view and self.view.base else self
 
     @property
+    def shown(self) -> View:
+        """What it shows, where it is known to be a view; LookupError where it is none."""
+        if self.view is None:
+            raise LookupError(f"table {self.name!r} is no view")
+        return self.view
+
+    @property
     def called(self) -> str:
         """Its one name in its database, whatever a file calls it."""
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -170,7 +177,8 @@ class Shape:
 
     ``identity`` are the columns that tell rows apart at the source (its primary key, or else the natural key);
     ``key`` is the natural key; ``references`` are the foreign keys that are rewritten on the target; ``after`` are the
-    ones to a parent's own natural key: nothing to rewrite, but the parent is written first all the same.
+    ones to a parent's own natural key: nothing to rewrite, but the parent is written first all the same. ``shows`` says
+    of a view what it shows, so that it can be made at the target (see ``core.wire.encode_shown``).
     """
 
     name: str
@@ -179,6 +187,7 @@ class Shape:
     key: tuple[str, ...]
     references: tuple[Reference, ...] = ()
     after: tuple[Reference, ...] = ()
+    shows: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -25,6 +25,10 @@ class SyncedTable:
     triggers fire, where the database has a choice; ``skip_unchanged`` leaves out updates that changed nothing. A
     ``reference`` is looked up, not captured. A name with wildcards (``*``, ``?``) stands for every table that it fits,
     except ``excepted`` and those that have an entry of their own.
+
+    A ``view`` is captured at its base, for which the plan makes an entry where the file has none: one that is there for
+    its views only (``only_views``), and of which nothing travels under its own name. ``watch`` are the base's columns
+    whose former values its views need.
     """
 
     name: str
@@ -36,6 +40,14 @@ class SyncedTable:
     capture: str = CAPTURES[0]
     skip_unchanged: bool = False
     reference: bool = False
+    view: bool = False
+    only_views: bool = False
+    watch: tuple[str, ...] = ()
+
+    @property
+    def of(self) -> str:
+        """What the entry is about, in a word."""
+        return "view" if self.view else "table"
 
     @property
     def is_pattern(self) -> bool:
@@ -91,10 +103,7 @@ def filtered(table: SyncedTable, shape: Shape) -> list[str]:
 
 def check_names(wanted: Sequence[SyncedTable], described: Mapping[str, Table], existing: Sequence[str]) -> None:
     """Raise ConfigError for a table that the database does not have, with the nearest one that it has."""
-    tables = {name for name, table in described.items() if table.view is None}
-    missing = next((entry.name for entry in wanted if entry.name not in tables), None)
-    if missing in described:
-        raise ConfigError(f"the database has no table {missing!r}, but a view of this name", hint="name its table")
+    missing = next((entry.name for entry in wanted if entry.name not in described), None)
     if missing is not None:
         near = difflib.get_close_matches(missing, existing, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "it has " + (", ".join(existing[:10]) or "no tables")
@@ -130,7 +139,7 @@ def shapes(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) -> Sha
             made[reference.table] = _shape(_parent(reference, described), described)
             pending += made[reference.table].references
     resolved = {name: _without_global_references(shape, made) for name, shape in made.items()}
-    needed = _reachable([entry.name for entry in wanted], resolved)
+    needed = reachable([entry.name for entry in wanted], resolved)
     for name in needed:
         leaves(resolved, name)
     return {name: resolved[name] for name in needed}
@@ -204,7 +213,8 @@ def _is_global(reference: Reference, parent: Shape) -> bool:
     )
 
 
-def _reachable(names: Iterable[str], made: Shapes) -> list[str]:
+def reachable(names: Iterable[str], made: Shapes) -> list[str]:
+    """These tables, and all that their references lead to."""
     found: dict[str, None] = {}
     pending = list(names)
     while pending:

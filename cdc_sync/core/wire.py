@@ -13,12 +13,12 @@ header's own digest covers the whole batch. Rows stand in a part in one of two e
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from cdc_sync.core.change import Shape
+from cdc_sync.core.change import Shape, Table, View
 from cdc_sync.core.plan import SyncedTable
 from cdc_sync.errors import RejectedBatch, TooLarge
 
@@ -197,6 +197,20 @@ def encode_declared(columns: Iterable[tuple[str, str]]) -> bytes:
 
 def decode_declared(data: bytes | str) -> list[tuple[str, str]]:
     return msgspec.json.decode(data, type=list[tuple[str, str]])
+
+
+def encode_shown(kind: str, table: Table) -> str:
+    """What a view shows, with the kind of its database; the same as long as it shows the same."""
+    view = replace(table.shown, base=None, fired=False, writable=False)
+    return msgspec.json.encode([kind, view]).decode()
+
+
+def decode_shown(data: str) -> tuple[str, View]:
+    """What ``encode_shown`` wrote. Raises RejectedBatch where nobody did."""
+    try:
+        return msgspec.json.decode(data, type=tuple[str, View])
+    except _UNREADABLE as error:
+        raise RejectedBatch("what a batch says of a view is damaged", hint=AGAIN) from error
 
 
 class NotUtf8:

@@ -51,17 +51,34 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
-    """A table that is captured, or is to be: its shape, its watched columns, and the name of its change table."""
+    """A table that is captured, or is to be: its shape, its watched columns, and the name of its change table.
+
+    A view is captured at its table: ``base`` is that one's, with the same change table.
+    """
 
     table: Table
     shape: Shape
     settings: SyncedTable
     watched: tuple[str, ...]
     change: str
+    base: "Tracked | None" = None
+
+    @property
+    def stored(self) -> "Tracked":
+        """The table at which it is captured: itself, or a view's base."""
+        return self.base or self
 
     @property
     def quoted(self) -> str:
-        return sqlfiles.quote(self.table.schema, self.table.name)
+        return sqlfiles.quote(self.table.stored.schema, self.table.stored.name)
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """The columns of the change table by which a note names a row; those that tell the table's rows apart first."""
+        if self.table.view is None or self.base is None:
+            return self.shape.identity
+        plain = dict(self.table.view.plain)
+        return tuple(dict.fromkeys((*self.base.shape.identity, *(plain[column] for column in self.shape.identity))))
 
     @property
     def old(self) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ def _typed(column: Column, database: Database) -> Typed:
 class Paths:
     """A table joined with the parents that its references lead to; ``met`` are all of them, with their tables."""
 
-    def __init__(self, shapes: Shapes, tables: Mapping[str, sa.TableClause], name: str) -> None:
+    def __init__(self, shapes: Shapes, tables: Mapping[str, sa.FromClause], name: str) -> None:
         self.shapes, self.tables, self.name = shapes, tables, name
         self.live: sa.FromClause = tables[name].alias(LIVE)
         self.rows: sa.FromClause = self.live
@@ -194,7 +194,7 @@ def rows(
 
 def _find(
     shapes: Shapes,
-    tables: Mapping[str, sa.TableClause],
+    tables: Mapping[str, sa.FromClause],
     rows: sa.FromClause,
     name: str,
     leaves: Iterator[Expression],

@@ -6,9 +6,9 @@ the row from its own snapshot, and forgets the note where no row stands or where
 
 import sqlalchemy as sa
 
-from cdc_sync.databases.base import Session, Tracked, constant
+from cdc_sync.databases.base import Database, Session, Tracked, constant
 from cdc_sync.databases.reading import DIFFERS, NOTES, STANDS, YIELDS, Reader
-from cdc_sync.databases.source import OWN
+from cdc_sync.databases.source import FOR, OWN
 from cdc_sync.databases.sqlfiles import columns
 
 
@@ -23,7 +23,7 @@ def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
     source, shape = reader.source, reader.source.shapes[name]
     notes, told = _notes(reader, name), _told(reader, name)
     live = source.tables[name].alias("cdc_sync_noted_row")
-    rows = notes.join(live, sa.and_(*(live.c[c] == notes.c[f"i{i}"] for i, c in enumerate(shape.identity))))
+    rows = notes.join(live, sa.and_(*(live.c[c] == notes.c[f"i{i}"] for i, c in enumerate(source.apart(name)))))
     rows = rows.outerjoin(told, sa.and_(*(live.c[c] == told.c[f"i{i}"] for i, c in enumerate(shape.identity))))
     operations = source.tracked[name].settings.operations
     known = sa.and_(notes.c.op == constant(DIFFERS), sa.true() if "update" in operations else sa.false())
@@ -47,7 +47,8 @@ def changes(reader: Reader, name: str) -> sa.Select[*tuple[object, ...]] | None:
 
 def _notes(reader: Reader, name: str) -> sa.Subquery:
     """Each noted row once."""
-    change, identity = reader.source.change(name), reader.source.shapes[name].identity
+    change, identity = reader.source.change(name), reader.source.apart(name)
+    mine = [change.c[FOR] == constant(name)] if reader.source.shared(name) else []
     return (
         sa.select(
             sa.func.max(change.c[OWN[0]]).label("seq"),
@@ -55,7 +56,7 @@ def _notes(reader: Reader, name: str) -> sa.Subquery:
             sa.func.min(sa.cast(change.c[OWN[1]], sa.Text)).label("op"),
             *(change.c[column].label(f"i{i}") for i, column in enumerate(identity)),
         )
-        .where(reader.unsealed(name, change), change.c[OWN[1]].in_([constant(note) for note in NOTES]))
+        .where(reader.unsealed(name, change), change.c[OWN[1]].in_([constant(note) for note in NOTES]), *mine)
         .group_by(*(change.c[column] for column in identity))
         .subquery("cdc_sync_notes")
     )
@@ -75,12 +76,22 @@ def _told(reader: Reader, name: str) -> sa.Subquery:
     )
 
 
+def of(database: Database, tracked: Tracked, chosen: sa.TableClause) -> sa.Select[*tuple[object, ...]]:
+    """What notes of chosen rows hold; ``i0``... of these are what tells the table's or the view's own rows apart."""
+    if tracked.base is None:
+        return sa.select(*(chosen.c[f"i{i}"] for i in range(len(tracked.noted))))
+    live, plain = database.table(tracked.table.stored).alias("cdc_sync_stored"), dict(tracked.table.shown.plain)
+    met = (live.c[plain[name]] == chosen.c[f"i{i}"] for i, name in enumerate(tracked.shape.identity))
+    columns = [live.c[name].label(f"i{i}") for i, name in enumerate(tracked.noted)]
+    return sa.select(*columns).select_from(live.join(chosen, sa.and_(*met)))
+
+
 def write(session: Session, tracked: Tracked, rows: str, op: str = STANDS) -> int:
-    """Note the rows of a temporary table whose columns ``i0``... tell them apart; returns how many.
+    """Note the rows of a temporary table whose columns ``i0``... are what a note holds (``noted``); returns how many.
 
     ``op`` is ``DIFFERS`` where a server is known to have them, ``YIELDS`` where it may know better.
     """
-    identity = tracked.shape.identity
-    places = columns(f"i{i}" for i in range(len(identity)))
-    holes = {"change": tracked.change, "identity": columns(identity), "places": places, "rows": rows, "op": op}
+    places = columns(f"i{i}" for i in range(len(tracked.noted)))
+    about = {"change": tracked.change, "name": tracked.settings.name, "op": op}
+    holes = {**about, "identity": columns(tracked.noted), "places": places, "rows": rows}
     return session.touch("note_rows", holes)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from cdc_sync.core.change import Reference, Shape, Shapes
 from cdc_sync.core.keys import Plain, parents_first, steps
 from cdc_sync.databases.base import Session, constant
-from cdc_sync.databases.source import OWN, Source
+from cdc_sync.databases.source import FOR, OWN, Source
 from cdc_sync.databases.sqlfiles import quote
 
 Expression = sa.ColumnElement[Any]
@@ -200,15 +200,12 @@ class Reader:
         change = self.source.change(name).alias("cdc_sync_captured_row")
         seq, at = change.c[OWN[0]], change.c[OWN[2]]
         old = self.source.old(name)
-        now = self.source.passes(name, lambda column: f"cdc_sync_captured_row.{quote(column)}") if filtered else None
-        before = (
-            self.source.passes(name, lambda column: f"cdc_sync_captured_row.{quote(old[column])}") if filtered else None
-        )
+        now, before = self.source.seen(name, change, "cdc_sync_captured_row") if filtered else (None, None)
         rest = [*(change.c[column] for column in old.values())]
-        op = self._plain_op(name, change)
+        op, taken = self._plain_op(name, change), [self._taken(name, change), *self._own(name, change)]
         if now is None or before is None:
             columns = [change.c[column] for column in self.source.shapes[name].names]
-            return sa.select(seq, op.label(OWN[1]), at, *columns, *rest).where(self._taken(name, change))
+            return sa.select(seq, op.label(OWN[1]), at, *columns, *rest).where(*taken)
         keyed = op == constant("K")
         leaves, enters = sa.and_(keyed, sa.not_(now)), sa.and_(keyed, sa.not_(before))
         seen = sa.case((leaves, constant("D")), (enters, constant("I")), else_=op)
@@ -219,7 +216,17 @@ class Reader:
             for column in self.source.shapes[name].names
         ]
         passing = sa.or_(now, sa.and_(keyed, before), change.c[OWN[1]] == constant(LEFT))
-        return sa.select(seq, seen.label(OWN[1]), at, *seen_columns, *rest).where(self._taken(name, change), passing)
+        return sa.select(seq, seen.label(OWN[1]), at, *seen_columns, *rest).where(*taken, passing)
+
+    def _own(self, name: str, change: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        """The condition for changes that are not about another table or view with the same change table."""
+        if not self.source.shared(name):
+            return []
+        return [sa.or_(change.c[OWN[1]] != constant(LEFT), change.c[FOR] == constant(name))]
+
+    def waiting(self, name: str) -> sa.Select[*tuple[Any, ...]]:
+        """How many changes of a table or view wait, notes among them."""
+        return sa.select(sa.func.count()).select_from(self.stream(name, filtered=True).subquery())
 
     def visible(self, name: str, alias: str) -> sa.ColumnElement[bool] | None:
         return self.source.passes(name, lambda column: f"{alias}.{quote(column)}")
@@ -450,8 +457,11 @@ def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapp
     reader = Reader(source, upto)
     noted = reader.noted(session)
     reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
-    for i, name in enumerate(name for name in names if MAYBE in noted[name]):
+    replacing = [name for name in names if MAYBE in noted[name]]
+    for i, name in enumerate(name for name in replacing if source.tracked[name].base is None):
         reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
+    for name in replacing:
+        reader.replaced[name] = reader.replaced[source.tracked[name].stored.settings.name]
     gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
     for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
         reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")

@@ -2,6 +2,6 @@
 -- Enters: change, former (change tables), columns of the one, and what is carried of the other; former_table (its name).
 -- Leaves: the changes, under the same seq.
 
-insert into cdc_sync.:"change" (cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at:{columns})
-select cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at:{carried} from cdc_sync.:"former"
+insert into cdc_sync.:"change" (cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at, cdc_sync_for:{columns})
+select cdc_sync_seq, cdc_sync_op, cdc_sync_captured_at, cdc_sync_for:{carried} from cdc_sync.:"former"
 where :'former_table' <> '';

@@ -17,11 +17,13 @@ create table if not exists cdc_sync.node (
 );
 
 -- One row a synced table. shape: what travels, as JSON; settings: what the DBA's file says of it, as JSON; declared: its
--- columns with their types, as JSON. change_table: null for a parent that is only looked up. included: the rows that stood
--- in the table were captured too. paused: nothing is captured. reread: the next seal reads rows as they stand.
+-- columns with their types, as JSON, or what a view shows. change_table: null for a parent that is only looked up, and for a
+-- view, which is captured at the table that base names. included: the rows that stood in the table were captured too.
+-- paused: nothing is captured. reread: the next seal reads rows as they stand.
 create table if not exists cdc_sync.captured (
     table_name text primary key,
     change_table text,
+    base text,
     shape text not null,
     settings text not null,
     declared text not null,

@@ -1,5 +1,5 @@
 -- Notes rows that the next seal is to send as it finds them.
--- Enters: op (S, or T where a server is known to have them), change, identity (columns that tell rows apart), rows (a temporary table), places (its columns).
+-- Enters: name (of the table or view that they are sent as), op (S, or T where a server is known to have them), change, identity (columns that tell rows apart), rows (a temporary table), places (its columns).
 -- Leaves: one note a row.
 
-insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, :{identity}) select :'op', now(), :{places} from pg_temp.:"rows";
+insert into cdc_sync.:"change" (cdc_sync_op, cdc_sync_captured_at, cdc_sync_for, :{identity}) select :'op', now(), :'name', :{places} from pg_temp.:"rows";

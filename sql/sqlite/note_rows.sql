@@ -1,5 +1,5 @@
 -- Notes rows that the next seal is to send as it finds them.
--- Enters: op (S, or T where a server is known to have them), change, identity (columns that tell rows apart), rows (a temporary table), places (its columns).
+-- Enters: name (of the table or view that they are sent as), op (S, or T where a server is known to have them), change, identity (columns that tell rows apart), rows (a temporary table), places (its columns).
 -- Leaves: one note a row.
 
-insert into :"change" (cdc_sync_op, cdc_sync_captured_at, :{identity}) select :'op', julianday(), :{places} from temp.:"rows";
+insert into :"change" (cdc_sync_op, cdc_sync_captured_at, cdc_sync_for, :{identity}) select :'op', julianday(), :'name', :{places} from temp.:"rows";
