@@ -116,7 +116,7 @@ class Pages:
 
     def total(self) -> int:
         """How many rows stand in the table, for a progress bar."""
-        table = self.compared.tables[self.compared.name]
+        table = self.compared.table()
         with self.side.database.begin(Mode.READ) as session:
             return int(session.run("count_rows", {"table": sqlfiles.quote(table.schema, table.name)})[0][0])
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from cdc_sync import aside, databases, peers, registry, troubles
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import plan, skew
+from cdc_sync.core import fit, landing, skew
 from cdc_sync.core.change import Kind, Shapes, Table
+from cdc_sync.core.landing import Landed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
@@ -64,7 +65,7 @@ def examine(database: Database, config: Config) -> list[Finding]:
             shapes=now.shapes,
             captured={name: name for name in now.sent},
             clock=session.run("clock")[0][0],
-            comparing=_comparing(session, now.shapes),
+            comparing=_comparing(session, Landed(shapes=now.shapes, described=now.described)),
         )
     for destination in config.databases:
         found += _destination(config, destination, source)
@@ -228,19 +229,19 @@ def _encoding(session: Session, subject: str) -> Iterator[Finding]:
         yield Finding(subject=subject, message=message, mend="dump it, and restore it with encoding UTF8", urgent=False)
 
 
-def _comparing(session: Session, shapes: Shapes) -> dict[tuple[str, str], tuple[str, str]]:
+def _comparing(session: Session, landed: Landed) -> dict[tuple[str, str], tuple[str, str]]:
     """By table and key column: what it ignores when it compares texts, and what to type so that it ignores nothing."""
     return {
-        (name, column): (ignores, mend)
-        for name, shape in shapes.items()
-        for column, ignores, mend in session.run("comparing", name=name)
+        (name, landed.came(name, column)): (ignores, mend)
+        for name, shape in landed.shapes.items()
+        for column, ignores, mend in session.run("comparing", name=landed.captured(name))
         if column in shape.key
     }
 
 
-def _keys(source: _Source, session: Session, subject: str) -> Iterator[Finding]:
+def _keys(source: _Source, session: Session, landed: Landed, subject: str) -> Iterator[Finding]:
     """Keys that are two on one side and one on the other."""
-    for (name, column), (there, mend) in _comparing(session, source.shapes).items():
+    for (name, column), (there, mend) in _comparing(session, landed).items():
         here = source.comparing.get((name, column), ("", ""))[0]
         what = f"key column {column!r} of table {name!r}"
         if there in ("", here) or (here, there) in _STRICTER:
@@ -267,7 +268,12 @@ def _kinds(source: _Source, described: Mapping[str, Table], subject: str) -> Ite
     for name in source.captured:
         for field in source.shapes[name].fields:
             there = described[name].column(field.name) if name in described else None
-            if there is None or there.kind is field.kind or (field.kind, there.kind) in _READABLE:
+            if (
+                there is None
+                or not described[name].takes(field.name)
+                or there.kind is field.kind
+                or (field.kind, there.kind) in _READABLE
+            ):
                 continue
             message = (
                 f"column {field.name!r} of table {name!r} is {there.declared or 'of no type'}, and {field.kind.value} "
@@ -315,25 +321,38 @@ def _renamed(source: _Source, renames: Renames) -> _Source:
 
 
 def _left_out(source: _Source, described: Mapping[str, Table], subject: str) -> Iterator[Finding]:
-    for table, column in plan.left_out(source.shapes, source.captured, described):
+    for table, column in fit.left_out(source.shapes, source.captured, described):
         message = f"table {table!r} has no column {column!r}: its values stay here"
         mend = f"add it there, then cdc-sync resync {source.captured[table]}"
         yield Finding(subject=subject, message=message, mend=mend, urgent=False)
 
 
+def _made_there(source: _Source, described: Mapping[str, Table], subject: str) -> Iterator[Finding]:
+    """Columns that a view makes by itself."""
+    for name in source.captured:
+        for column in source.shapes[name].names:
+            if name in described and described[name].column(column) and not described[name].takes(column):
+                message = f"view {name!r} makes column {column!r} by itself: what comes for it is not written"
+                mend = "write exclude for it here, if it is not to travel"
+                yield Finding(subject=subject, message=message, mend=mend, urgent=False)
+
+
 def _target(session: Session, subject: str, source: _Source) -> Iterator[Finding]:
     described = session.database.describe(session, sorted(source.shapes))
-    for name in skew.wanted(source.shapes, source.captured, described):
+    landed = landing.land(source.shapes, described)
+    for name in skew.wanted(landed.shapes, source.captured, landed.described):
         try:
             one = [name] if name in source.captured else []
-            plan.check_target({name: source.shapes[name]}, one, described, subject, session.database)
+            fit.check_landed(landed.alone(name), [name], one, subject, session.database)
         except ConfigError as error:
             yield Finding(subject=subject, message=str(error), mend=error.hint)
     yield from _left_out(source, described, subject)
+    yield from _made_there(source, described, subject)
     yield from _kinds(source, described, subject)
-    yield from _keys(source, session, subject)
+    yield from _keys(source, session, landed, subject)
     yield from _encoding(session, subject)
-    tables = [sqlfiles.quote(described[n].schema, described[n].name) for n in source.captured if n in described]
+    written = [landed.described[name] for name in source.captured if name in described]
+    tables = sorted({sqlfiles.quote(table.schema, table.name) for table in written})
     yield from _rights(session, tables, _TARGET)
     apart = session.run("clock")[0][0] - source.clock
     if abs(apart) > CLOCKS:

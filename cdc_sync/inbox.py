@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cdc_sync import apply, receipts, receive, registry
 from cdc_sync.apply import names
-from cdc_sync.core import plan
+from cdc_sync.core import fit
 from cdc_sync.core.chain import Position, Verdict
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
@@ -45,8 +45,8 @@ class DatabaseInbox:
         captured = [renames.table(name) for name in offered.captured]
         with self.database.begin(Mode.READ) as session:
             described = self.database.describe(session, sorted(shapes))
-        plan.check_target(shapes, captured, described, where, self.database)
-        return plan.left_out(shapes, captured, described)
+        fit.check_target(shapes, captured, described, where, self.database)
+        return fit.left_out(shapes, captured, described)
 
     def call(self, origin: str, renames: Renames) -> None:
         """From now on, what the origin sends goes to the tables and columns of these names."""

@@ -9,8 +9,8 @@ from typing import IO
 
 from cdc_sync import follow, registry
 from cdc_sync.core import digest, wire
-from cdc_sync.core.change import Table
 from cdc_sync.core.conflicts import Policies
+from cdc_sync.core.landing import Landed
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, Tracked, pages, tombstones, versions
 from cdc_sync.databases.reading import Reader, prepare
@@ -27,25 +27,22 @@ def nothing_dated(_table: str) -> bool:
 # --- before somebody else's batch is applied
 
 
-def note_unsealed(
-    session: Session, version_tables: Mapping[str, str], described: Mapping[str, Table], policies: Policies
-) -> None:
+def note_unsealed(session: Session, version_tables: Mapping[str, str], landed: Landed, policies: Policies) -> None:
     """Note what is captured here and not sealed yet, before somebody else's batch is applied."""
     rows = session.run("node")
     if not rows:
         return
     entries = registry.registered(session)
     since: dict[str, int] = {}
-    for name, version_table in version_tables.items():
+    for unit, version_table in version_tables.items():
+        name, table = landed.captured(unit), landed.described[unit]
         entry = entries.get(name)
         if entry is None or not entry.change or entry.settings is None:
             continue
-        tracked = Tracked(
-            table=described[name], shape=entry.shape, settings=entry.settings, watched=(), change=entry.change
-        )
-        if entry.shape.identity == described[name].told_apart_by(entry.shape.key):
+        tracked = Tracked(table=table, shape=entry.shape, settings=entry.settings, watched=(), change=entry.change)
+        if entry.shape.identity == table.told_apart_by(entry.shape.key):
             noted = versions.note_own(session, version_table, tracked, rows[0][0])
-            if noted is not None and policies.of(name).conflict == "newest_wins":
+            if noted is not None and policies.of(unit).conflict == "newest_wins":
                 since[name] = noted
     if since:
         _bury_unsealed(session, rows[0][0], since)

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from cdc_sync import databases, follow, registry
 from cdc_sync.candidates import Group, Pages, Row, Side, Spool, find, key_digest
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import digest, plan
+from cdc_sync.core import digest, fit
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Between, Judge
@@ -164,7 +164,7 @@ class _Pair:
             here = registry.describe(session, sorted(source.shapes))
         with target.begin(Mode.READ) as session:
             there = target.describe(session, sorted(shapes))
-        plan.check_target(shapes, [config.renames.table(name) for name in source.sent], there, where, target)
+        fit.check_target(shapes, [config.renames.table(name) for name in source.sent], there, where, target)
         self.between = Between(shapes=source.shapes, renames=config.renames, here=here, there=there, where=where)
         self._wait()
 

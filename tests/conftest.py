@@ -60,6 +60,7 @@ EVERYWHERE = (
     "test_natural_keys",
     "test_changed_keys",
     "test_streams",
+    "test_landing_on_views",
 )
 """Modules whose journeys are made between all four pairs under the deep profile."""
 

@@ -1,14 +1,14 @@
 """A batch on its way into the target's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cdc_sync import own
 from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
-from cdc_sync.core import skew
-from cdc_sync.core.change import Shape, Shapes, Table
+from cdc_sync.core import landing, skew
+from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
-from cdc_sync.core.keys import parents_first
+from cdc_sync.core.landing import Landed
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, versions
 from cdc_sync.errors import CdcSyncError
@@ -37,18 +37,18 @@ class Batch:
         flowing: bool = False,
     ) -> None:
         named = {shape.name: shape for shape in shapes}
-        described = session.database.describe(session, sorted(named))
-        fitted = skew.fitted(named, [section.table for section in sections], described, str(session.database))
-        targets = {name: session.database.table(table) for name, table in described.items()}
+        names, where = [section.table for section in sections], str(session.database)
+        landed = landing.land(named, session.database.describe(session, sorted(named)))
+        landed.check(names, where)
+        fitted = skew.fitted(landed.shapes, names, landed.described, where)
         self.stage = Stage(
             session=session,
-            sent=named,
+            landed=landed,
             shapes=fitted,
-            order=[name for name in parents_first(named) if name in fitted],
-            described=described,
-            targets=targets,
+            order=[name for name in landed.order() if name in fitted],
+            targets={name: session.database.table(table) for name, table in landed.described.items()},
             bench=bench,
-            versions=_versions(session, named, described, [section.table for section in sections], bench.policies),
+            versions=_versions(session, landed, names, bench.policies),
         )
         ordered = sorted(sections, key=lambda section: self.stage.order.index(section.table))
         self.work = {section.table: Work(self.stage, section, f"{scratch}{i}_") for i, section in enumerate(ordered)}
@@ -81,6 +81,8 @@ class Batch:
         for item in work:
             item.settle()
         for item in work:
+            item.take_over(work)
+        for item in work:
             item.mark()
         renamed = {item.section.table for item in work if item.section.counts.get("K")}
         for item in reversed(work):
@@ -92,17 +94,18 @@ class Batch:
         for item in reversed(work):
             item.delete()
         for item in work:
+            item.check()
+        for item in work:
             item.stamp()
 
 
-def _versions(
-    session: Session, shapes: Shapes, described: Mapping[str, Table], names: Sequence[str], policies: Policies
-) -> dict[str, str]:
+def _versions(session: Session, landed: Landed, names: Sequence[str], policies: Policies) -> dict[str, str]:
     """The tables of versions of these tables, made where they are not there yet."""
     known = {table: (name, declared) for table, name, declared in session.run("versioned")}
+    shapes, described = landed.shapes, landed.described
     found = {
         name: versions.prepared(session, known, described[name], described[name].told_apart_by(shapes[name].key))
         for name in names
     }
-    own.note_unsealed(session, found, described, policies)
+    own.note_unsealed(session, found, landed, policies)
     return found

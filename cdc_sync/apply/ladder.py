@@ -11,6 +11,7 @@ from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench, Conflict, Held
 from cdc_sync.apply.records import Record
 from cdc_sync.apply.refusals import Aside, Refused
+from cdc_sync.apply.strays import Strayed
 from cdc_sync.apply.work import TAKEN, Missing
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
@@ -235,6 +236,9 @@ class Ladder:
             except Held as held:
                 if not self._hold(held):
                     return held
+            except Strayed as strayed:
+                if not self._send_away(strayed):
+                    return strayed
             except DatabaseError as error:
                 if error.temporary:
                     raise
@@ -272,7 +276,7 @@ class Ladder:
             )
 
     def _dangling(self) -> set[tuple[Any, ...]]:
-        return self.session.database.dangling(self.session, list(self.raw.stage.described.values()))
+        return self.session.database.dangling(self.session, self.raw.stage.landed.stored)
 
     def _chosen(self, table: str, places: Sequence[int]) -> sa.Select[tuple[int]]:
         """The changes of these units, but for those that are put aside."""
@@ -316,6 +320,11 @@ class Ladder:
         found = {places[record.table][record.met.seq]: record for record in held.records}
         self.held = found | self.held
         return self._put_new_aside((place, Reason(state=State.HELD, error=held)) for place in found)
+
+    def _send_away(self, strayed: Strayed) -> bool:
+        """Put the units of rows aside that do not belong to the view they were sent to. False where none is new."""
+        places, reason = self._places(strayed.table), Reason(state=State.DEAD, error=strayed)
+        return self._put_new_aside((places[seq], reason) for seq in strayed.seqs)
 
     def _put_new_aside(self, reasons: Iterable[tuple[int, Reason]]) -> bool:
         """Put units aside that are not yet. False where there are none."""

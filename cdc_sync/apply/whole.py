@@ -1,6 +1,6 @@
 """A stored batch written in one go."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -78,7 +78,7 @@ def parts(session: Session, header: Header) -> Iterator[tuple[Part, PartRows]]:
 
 
 @contextmanager
-def writing(session: Session, policies: Policies, tables: Iterable[str]) -> Iterator[None]:
+def writing(session: Session, policies: Policies, tables: Collection[str]) -> Iterator[None]:
     """Within the block, a batch may be written: what is written is not captured again.
 
     ``tables`` are those that it is about. Where the file says so, triggers of the application do not fire either.
@@ -89,17 +89,23 @@ def writing(session: Session, policies: Policies, tables: Iterable[str]) -> Iter
         yield
 
 
-def quiet(session: Session, policies: Policies, tables: Iterable[str]) -> list[Table]:
-    """The tables whose triggers are to be quiet while rows of these are written: also children, where keys cascade."""
+def quiet(session: Session, policies: Policies, tables: Collection[str]) -> list[Table]:
+    """The tables whose triggers are to be quiet while rows of these are written: also children, where keys cascade.
+
+    What a view itself has of triggers is how it is written: only those of its table can be quiet.
+    """
     if not policies.quiet:
         return []
     names = {*tables, *policies.exact}
     described = session.database.describe(session, sorted(names))
-    written, before = set(tables), 0
+    shown = {name: table.view.table for name, table in described.items() if table.view is not None}
+    written, before = {*tables, *(shown[name] for name in tables if name in shown)}, 0
     while before < len(written):
         before = len(written)
         written |= {name for name, table in described.items() if {r.table for r in table.references} & written}
-    return [table for name, table in described.items() if name in written and policies.of(name).triggers == "quiet"]
+    quiet = (table for name, table in described.items() if name in written and policies.of(name).triggers == "quiet")
+    stored = {table.stored.called: table.stored for table in quiet if table.view is None or table.view.base}
+    return list(stored.values())
 
 
 def place_of(header: Header) -> dict[str, object]:

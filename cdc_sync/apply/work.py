@@ -1,22 +1,24 @@
 """One table of one batch: its changes are staged, reduced to what they come to, and written."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from cdc_sync.apply import strays
 from cdc_sync.apply.judge import Bench, Conflict, Judge
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, steps
-from cdc_sync.core.layout import layout, narrowed
+from cdc_sync.core.landing import Landed
+from cdc_sync.core.layout import layout, narrowed, staged_like
 from cdc_sync.core.wire import PartRows, Section
-from cdc_sync.databases import Session, Target, sqlfiles
+from cdc_sync.databases import Session, Target, belonging, sqlfiles
 from cdc_sync.databases.room import Detour, Room
-from cdc_sync.databases.writing import Writer, staged_like
+from cdc_sync.databases.writing import Writer
 from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, counted
 
 log = logging.getLogger("cdc_sync")
@@ -53,19 +55,26 @@ class _NotNew(Exception):
 class Stage:
     """Where a batch is written: its shapes, parents first in ``order``, and the target's tables for them.
 
-    ``sent`` are the shapes that the rows came in, of which the target may have less.
+    ``landed`` is where the rows go; its shapes are those that they came in, of which the target may have less.
 
     ``versions`` names the tables with the versions of their rows.
     """
 
     session: Session
-    sent: Shapes
+    landed: Landed
     shapes: Shapes
     order: Sequence[str]
-    described: Mapping[str, Table]
     targets: Mapping[str, sa.TableClause]
     bench: Bench
     versions: Mapping[str, str]
+
+    @property
+    def sent(self) -> Shapes:
+        return self.landed.shapes
+
+    @property
+    def described(self) -> Mapping[str, Table]:
+        return self.landed.described
 
 
 class Work:
@@ -77,7 +86,8 @@ class Work:
         self.session = stage.session
         self.scratch = scratch
         later = stage.order[stage.order.index(section.table) :]
-        self.forward = tuple(r for r in stage.shapes[section.table].references if r.table in later)
+        landing = {name for unit in later for name in (unit, *stage.landed.alike(unit))}
+        self.forward = tuple(r for r in stage.shapes[section.table].references if r.table in landing)
         laid = layout(stage.sent, section.table, keyed=section.keyed)
         self.layout = narrowed(laid, stage.sent[section.table], stage.shapes[section.table])
         self.targets = self._targets()
@@ -99,12 +109,13 @@ class Work:
             chained=chained,
             scratch=self.scratch,
             forward=self.forward,
+            landings=self.stage.landed.landings,
         )
 
     def _targets(self) -> list[Target]:
         laid = layout(self.stage.sent, self.section.table, keyed=self.section.keyed)
         like = staged_like(laid, self.stage.sent, self.section.table)
-        return [_target(self.stage.described, table, column) for table, column in like]
+        return [_target(self.stage.landed, table, column) for table, column in like]
 
     def _create_staging(self) -> sa.TableClause:
         columns = [(c.name, t.declared) for c, t in zip(self.layout.columns, self.targets, strict=True)]
@@ -131,7 +142,7 @@ class Work:
     def flow(self) -> bool:
         """Write what is staged, and stage the next; False where it cannot be written so."""
         self._check_operations()
-        if self._count() or (self.alive and not self._insert_at_once()):
+        if self._count() or (self.alive and not self._insert_at_once()) or strays.find(self.session, self.writer):
             return False
         for column in self.writer.numbered:
             self._move_past(column)
@@ -172,9 +183,16 @@ class Work:
                 hint="its node sends what no cdc-sync seals: find out who has its key",
             )
 
+    def take_over(self, others: Iterable["Work"]) -> None:
+        """Let rows stay that moved to another view of the same table."""
+        if self.section.counts.get("D"):
+            alike = self.stage.landed.alike(self.section.table)
+            strays.take_over(self.session, self.writer, (o.writer for o in others if o.section.table in alike))
+
     def mark(self) -> None:
         if self.section.keyed:
             self._keep(self.writer.mark, self.writer.keep_marks())
+            strays.overlook(self.session, self.writer)
             self.judge.marked(self.writer)
             self._count()
 
@@ -225,8 +243,15 @@ class Work:
 
     def delete(self) -> None:
         if self.section.keyed:
+            strays.overlook(self.session, self.writer)
             self.judge.leave(self.writer)
             self.session.execute(self.writer.delete(alive=bool(self.alive)))
+
+    def check(self) -> None:
+        """Raise Strayed where a row that was written does not belong to the view that it was sent to."""
+        strayed = strays.find(self.session, self.writer) if self.alive else None
+        if strayed is not None:
+            raise strayed
 
     def stamp(self) -> None:
         """Note whose rows these are now, and have the target's own numbers go on after theirs."""
@@ -242,7 +267,8 @@ class Work:
         """Update the rows that exist; returns how many."""
         try:
             with self.session.attempt():
-                return self.session.execute(self._update())
+                touched = self.session.execute(self._update())
+                return self._standing(whole=True) if self.through else touched
         except DatabaseError as error:
             done = self._detour() if error.code in TAKEN else None
             if done is None:
@@ -350,7 +376,19 @@ class Work:
         columns = sqlfiles.columns(self.writer.written)
         rows = self.session.database.compile(self.writer.new_rows(hanging=hanging))
         holes = {"table": sqlfiles.quote(table.schema, table.name), "columns": columns, "rows": rows}
-        return self.session.touch("insert_rows", holes)
+        before = self._standing() if self.through else 0
+        touched = self.session.touch("insert_rows", holes)
+        return self._standing() - before if self.through else touched
+
+    @property
+    def through(self) -> bool:
+        """Whether rows are written through a view, of which no database says how many those are."""
+        landing = self.stage.landed.landings.get(self.section.table)
+        return landing is not None and landing.through
+
+    def _standing(self, *, whole: bool = False) -> int:
+        """How many of the staged rows (``whole``: of those whose parents are all there) the view shows."""
+        return int(self.session.query(belonging.standing(self.writer, whole=whole))[0][0])
 
     def _insert_in_rounds(self) -> None:
         """Insert what is new, again and again while rows of the same table wait for each other.
@@ -387,7 +425,8 @@ class Work:
         """Have rows of the batch let go of unique values that other rows of it are to get."""
         described, shape = self.stage.described[self.section.table], self._shape
         for unique in described.uniques:
-            if set(unique) not in (set(shape.key), set(self.writer.locator)) and set(unique).issubset(shape.names):
+            ours = set(unique).issubset((*shape.names, *self.writer.filled))
+            if ours and set(unique) not in (set(shape.key), set(self.writer.locator)):
                 self._step_aside(Room(self.writer, unique))
 
     def _step_aside(self, room: Room) -> None:
@@ -429,16 +468,17 @@ class Work:
             references = self._shape.references
             rows = [Orphan(self.section.table, seq, references[lacks].table) for seq, lacks in orphans]
             raise Missing(rows)
+        self.check()
         raise CdcSyncError(
             f"table {self.section.table!r}: not every row could be matched by its natural key",
             hint="check that the key is unique at the source",
         )
 
 
-def _target(described: Mapping[str, Table], table: str, column: str) -> Target:
+def _target(landed: Landed, table: str, column: str) -> Target:
     if not column:
         return Target(table=table, column="", declared="text", kind=Kind.TEXT)
-    found = described[table].column(column) if table in described else None
+    found = landed.column(table, column)
     if found is None:
         return Target(table=table, column="", declared="text", kind=Kind.TEXT, absent=True)
     return Target(table=table, column=column, declared=found.declared, kind=found.kind)

@@ -138,6 +138,12 @@ class Table:
         """The table whose rows these are: of a view its base, if it is a proxy."""
         return self.view.base if self.view and self.view.base else self
 
+    def takes(self, name: str) -> bool:
+        """Whether what is written to a column stands in it: a proxy makes some of its columns by itself."""
+        if self.view is None or self.view.base is None or self.view.fired:
+            return True
+        return name in dict(self.view.plain) or name in dict(self.view.constants)
+
     @property
     def shown(self) -> View:
         """What it shows, where it is known to be a view; LookupError where it is none."""

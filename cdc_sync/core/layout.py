@@ -13,6 +13,7 @@ Resolving "now" and "before the batch" is enough, whatever happened in between, 
 unit: the row lives at its end with a parent that lives too, or it lived at its beginning with a parent that did.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cdc_sync.core.change import Kind, Shape, Shapes
@@ -73,6 +74,26 @@ def narrowed(laid: Layout, shape: Shape, fitted: Shape) -> Layout:
         return laid
     kept = (parents for r, parents in zip(shape.references, laid.parents, strict=True) if r in fitted.references)
     return replace(laid, parents=tuple(kept), all=laid.columns)
+
+
+def staged_like(laid: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str, str]]:
+    """For each travelling column: the table and column of the target that it is typed like."""
+    shape = shapes[name]
+    like = [(name, "")] * 3 + [(name, column.column) for column in laid.values]
+    for reference, parent in zip(shape.references, laid.parents, strict=True):
+        like += [_end(shapes, reference.table, leaf.column) for leaf in parent]
+    like += [_end(shapes, name, column.column) for column in laid.old]
+    like += [(name, column.column) for column in laid.was]
+    return like + [(name, "")] * (len(laid.columns) - len(like))
+
+
+def _end(shapes: Shapes, name: str, path: str) -> tuple[str, str]:
+    """The table and column at the end of a leaf's path."""
+    step, _, rest = path.partition(">")
+    if not rest:
+        return name, step
+    reference = next(r for r in shapes[name].references if ",".join(r.columns) == step)
+    return _end(shapes, reference.table, rest)
 
 
 def _was(shape: Shape) -> tuple[Staged, ...]:

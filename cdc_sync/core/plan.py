@@ -1,16 +1,14 @@
-"""What should be: the shapes that a configuration asks for, and whether a target can take them."""
+"""What should be: the shapes that a configuration asks for."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Protocol
 
-from cdc_sync.core import skew
 from cdc_sync.core.change import Field, Kind, Reference, Shape, Shapes, Table
-from cdc_sync.core.keys import Plain, leaves, owner, steps
-from cdc_sync.errors import ConfigError, SchemaMismatch
+from cdc_sync.core.keys import leaves, owner
+from cdc_sync.errors import ConfigError
 
 OPERATIONS = ("insert", "update", "delete")
 CAPTURES = ("statement", "row")
@@ -223,87 +221,3 @@ def reachable(names: Iterable[str], made: Shapes) -> list[str]:
             found[name] = None
             pending += [reference.table for reference in made[name].references]
     return sorted(found)
-
-
-class Remedies(Protocol):
-    """What to type in the target to mend it; each database says it in its own words."""
-
-    def add_unique(self, table: str, columns: Sequence[str]) -> str: ...
-
-    def set_not_null(self, table: str, column: str) -> str: ...
-
-    def hand_out_numbers(self, table: str, column: str) -> str: ...
-
-
-def check_target(
-    wanted: Shapes, captured: Iterable[str], described: Mapping[str, Table], where: str, remedies: Remedies
-) -> None:
-    """Raise SchemaMismatch, naming what to add, unless the target can take rows of these shapes.
-
-    Columns that it does not have are left out where they can be (see ``core.skew``).
-    """
-    sent = list(captured)
-    fitted = skew.fitted(wanted, sent or wanted, described, where)
-    for name, shape in fitted.items():
-        _check_key(shape, described[name], where, remedies)
-    for name in sent:
-        _check_columns(fitted[name], described[name], where, remedies)
-
-
-def left_out(shapes: Shapes, captured: Iterable[str], described: Mapping[str, Table]) -> list[tuple[str, str]]:
-    """Tables and columns of rows that are sent, where the target does not have the column.
-
-    A primary key that is each database's own is no loss.
-    """
-    return [
-        (name, column)
-        for name in captured
-        if name in described
-        for column in skew.lacking(shapes[name], described[name])
-        if column not in shapes[name].identity
-    ]
-
-
-def _check_key(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
-    needed = _key_columns(shape)
-    if not any(set(unique) <= set(needed) for unique in table.uniques):
-        listed = ", ".join(f'"{column}"' for column in needed)
-        raise SchemaMismatch(
-            f"{where}: table {shape.name!r} has no unique constraint on its key ({listed})",
-            hint=remedies.add_unique(shape.name, needed),
-        )
-    nullable = next((c.name for c in table.columns if c.name in needed and c.nullable), None)
-    if nullable is not None:
-        raise SchemaMismatch(
-            f"{where}: key column {nullable!r} of table {shape.name!r} may be null",
-            hint=remedies.set_not_null(shape.name, nullable),
-        )
-
-
-def _key_columns(shape: Shape) -> list[str]:
-    columns: list[str] = []
-    for step in steps(shape):
-        columns += [step.column] if isinstance(step, Plain) else [c for c in step.reference.columns if c in shape.key]
-    return columns
-
-
-def _check_columns(shape: Shape, table: Table, where: str, remedies: Remedies) -> None:
-    for column in table.columns:
-        given = column.name in shape.names
-        if not (given or column.nullable or column.supplied or column.generated):
-            raise SchemaMismatch(
-                f"{where}: column {column.name!r} of table {shape.name!r} must not be null, and no value comes for it",
-                hint="give it a default there",
-            )
-        if _needs_own_number(column.name, shape, table):
-            raise SchemaMismatch(
-                f"{where}: primary key {column.name!r} of table {shape.name!r} hands out no numbers of its own",
-                hint=remedies.hand_out_numbers(shape.name, column.name),
-            )
-
-
-def _needs_own_number(name: str, shape: Shape, table: Table) -> bool:
-    column = table.column(name)
-    if column is None or name not in table.primary_key or name in shape.key or owner(shape, name) is not None:
-        return False
-    return column.kind is Kind.INTEGER and not column.supplied

@@ -9,14 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core import skew
+from cdc_sync.core import landing, skew
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.digest import Typed
 from cdc_sync.core.keys import Plain, Through, owner, steps
+from cdc_sync.core.landing import Landing
 from cdc_sync.core.layout import Layout, Staged, layout, narrowed
 from cdc_sync.core.renames import Renames
 from cdc_sync.core.wire import PartRows
-from cdc_sync.databases import pages
+from cdc_sync.databases import belonging, pages
 from cdc_sync.databases.base import Database, Session, Target, constant
 from cdc_sync.databases.reading import NOTES
 from cdc_sync.databases.source import OWN, Source
@@ -34,7 +35,8 @@ class Compared:
     """What is compared of one table, as one side calls it: plain columns, and references by their parents' keys.
 
     ``apart`` are the columns that tell the side's rows apart. ``shapes`` are those of its tables; ``sent`` are the same
-    with the columns that only this node has, in the order in which rows come.
+    with the columns that only this node has, in the order in which rows come. ``landing`` says which rows of the table
+    are compared, where rows are sent to a view of it.
     """
 
     shapes: Shapes
@@ -44,6 +46,17 @@ class Compared:
     apart: tuple[str, ...]
     plain: Sequence[str]
     references: Sequence[Reference]
+    landing: Landing | None = None
+
+    def table(self) -> Table:
+        """The table or view whose rows are compared."""
+        return self.landing.shown if self.landing else self.tables[self.name]
+
+    def live(self, database: Database) -> sa.FromClause:
+        """Its rows."""
+        if self.landing is None or self.landing.through:
+            return database.table(self.tables[self.name]).alias(LIVE)
+        return belonging.rows(database, self.landing, LIVE)
 
     @property
     def shape(self) -> Shape:
@@ -92,21 +105,24 @@ class Between:
         each database's own, an identity that takes no values, generated ones; and where no ``updates`` travel,
         everything besides the key.
         """
-        sent, target = self.renames.named(self.shapes), self.renames.table(name)
-        fitted = skew.fitted(sent, [target], self.there, self.where)
-        table, shape = self.there[target], fitted[target]
+        landed, target = landing.land(self.renames.named(self.shapes), self.there), self.renames.table(name)
+        sent, fitted = landed.shapes, skew.fitted(landed.shapes, [target], landed.described, self.where)
+        table, shape, view = landed.described[target], fitted[target], landed.landings.get(target)
+        unwritten = view.own if view else ()
         locator = table.told_apart_by(shape.key)
         through = [step.reference for step in steps(shape) if isinstance(step, Through)]
         plain = [c for c in shape.names if updates and owner(shape, c) is None and _is_kept(table, shape, locator, c)]
+        plain = [c for c in plain if c not in unwritten]
         references = [r for r in shape.references if updates and r not in through]
         there = Compared(
             shapes=fitted,
             sent=sent,
             name=target,
-            tables=self.there,
+            tables=landed.described,
             apart=locator,
             plain=plain,
             references=references,
+            landing=view,
         )
         own, same = self.shapes[name], sent[target]
         here = Compared(
@@ -151,9 +167,11 @@ def _typed(column: Column, database: Database) -> Typed:
 class Paths:
     """A table joined with the parents that its references lead to; ``met`` are all of them, with their tables."""
 
-    def __init__(self, shapes: Shapes, tables: Mapping[str, sa.FromClause], name: str) -> None:
+    def __init__(
+        self, shapes: Shapes, tables: Mapping[str, sa.FromClause], name: str, live: sa.FromClause | None = None
+    ) -> None:
         self.shapes, self.tables, self.name = shapes, tables, name
-        self.live: sa.FromClause = tables[name].alias(LIVE)
+        self.live: sa.FromClause = tables[name].alias(LIVE) if live is None else live
         self.rows: sa.FromClause = self.live
         self.met: list[tuple[str, sa.FromClause]] = [(name, self.live)]
 
@@ -181,7 +199,7 @@ def rows(
 ) -> tuple[Paths, sa.Select[*tuple[Any, ...]]]:
     """A side's rows: what tells them apart, the leaves of the key, then the other values; in order of the first."""
     tables = {name: database.table(compared.tables[name]) for name in compared.shapes}
-    paths, apart = Paths(compared.shapes, tables, compared.name), compared.apart
+    paths, apart = Paths(compared.shapes, tables, compared.name, compared.live(database)), compared.apart
     live = paths.live
     columns: list[Expression] = [*(live.c[c] for c in apart), *paths.key(), *(live.c[c] for c in compared.plain)]
     for reference in compared.references:
@@ -370,7 +388,7 @@ class Judge:
         for reference, leaves in zip(self.compared.shape.references, self.layout.parents, strict=True):
             values = iter([self.staging.c[leaf.name] for leaf in leaves])
             rows, self.parents[reference] = _find(self.compared.shapes, self.tables, rows, reference.table, values)
-        live = self.tables[self.compared.name].alias(LIVE)
+        live = self.compared.live(self.database)
         same = [live.c[column] == self._should(column) for column in self.compared.shape.key]
         return rows.outerjoin(live, sa.and_(*same)), live
 
@@ -407,7 +425,8 @@ class Judge:
         locator = self.compared.apart
         ours = sa.select(*(self.live.c[c].label(f"l{i}") for i, c in enumerate(locator))).select_from(self.rows)
         known = ours.where(self.live.c[locator[0]].is_not(None)).subquery("cdc_sync_ours")
-        paths = Paths(self.compared.shapes, self.tables, self.compared.name)
+        live = self.compared.live(self.database)
+        paths = Paths(self.compared.shapes, self.tables, self.compared.name, live)
         leaves = paths.key()
         there = sa.and_(*(paths.live.c[c] == wanted.c[f"i{i}"] for i, c in enumerate(locator)))
         same = sa.and_(*(known.c[f"l{i}"] == paths.live.c[c] for i, c in enumerate(locator)))

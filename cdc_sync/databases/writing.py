@@ -6,7 +6,7 @@ target's own primary keys stay, and references are set to them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from cdc_sync.core.change import Column, Kind, Reference, Shapes, Table
 from cdc_sync.core.keys import Plain, owner, steps
+from cdc_sync.core.landing import Landing
 from cdc_sync.core.layout import Layout
 from cdc_sync.databases.base import Database, constant
 
@@ -27,7 +28,7 @@ class Writer:
     ``targets`` and ``described`` hold every table of the batch on the target; ``staging`` is this table's own;
     ``forward`` are the references to tables that are written later, or at the same time (itself);
     ``chained`` says that rows changed the columns that tell them apart, so that staged rows carry the number of their
-    chain; ``scratch`` is the name that temporary tables begin with.
+    chain; ``scratch`` is the name that temporary tables begin with; ``landings`` are of those tables that are views.
     """
 
     database: Database
@@ -40,6 +41,7 @@ class Writer:
     chained: bool
     scratch: str
     forward: tuple[Reference, ...]
+    landings: Mapping[str, Landing] = field(default_factory=dict)
 
     @property
     def target(self) -> sa.TableClause:
@@ -49,6 +51,11 @@ class Writer:
     def locator(self) -> tuple[str, ...]:
         """The target's columns that tell its rows apart: primary key, or else natural key."""
         return self.described[self.name].told_apart_by(self.shapes[self.name].key)
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """What rows are found by: their natural key, and what a view of them pins."""
+        return self.shapes[self.name].key, self._pins(self.name)
 
     @cached_property
     def fate(self) -> sa.TableClause:
@@ -200,7 +207,7 @@ class Writer:
                 rows, parent = self._find(rows, step.reference.table, leaves, outer=outer)
                 pairs = zip(step.reference.columns, step.reference.target, strict=True)
                 conditions += [found.c[column] == parent.c[target] for column, target in pairs]
-        return rows.join(found, sa.and_(*conditions), isouter=outer), found
+        return rows.join(found, sa.and_(*conditions, *self._pinned(name, found)), isouter=outer), found
 
     def resolved(self) -> sa.Subquery:
         """The staged rows with every column as the target needs it (``c0``...).
@@ -262,10 +269,30 @@ class Writer:
         }
 
     def value(self, resolved: sa.FromClause, column: str) -> Expression:
+        if column in self.filled:
+            return self._literal(self.name, column, self.filled[column])
         return resolved.c[f"c{self.shapes[self.name].names.index(column)}"]
 
+    @property
+    def filled(self) -> Mapping[str, str]:
+        """Columns of the target that do not come, and that a view's condition says of all of its rows: to literals."""
+        landing = self.landings.get(self.name)
+        return landing.fixed if landing else {}
+
+    def _literal(self, name: str, column: str, literal: str) -> Expression:
+        described = self.described[name].column(column)
+        return sa.literal_column(self.database.retype(literal, described.declared if described else ""))
+
+    def _pinned(self, name: str, row: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        """What a row must have besides its key, where a view shows only some of those that have the same one."""
+        return [row.c[column] == self._literal(name, column, text) for column, text in self._pins(name).items()]
+
+    def _pins(self, name: str) -> Mapping[str, str]:
+        return self.landings[name].pinned if name in self.landings else {}
+
     def same_key(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
-        return sa.and_(*(target.c[c] == self.value(resolved, c) for c in self.shapes[self.name].key))
+        same = (target.c[c] == self.value(resolved, c) for c in self.shapes[self.name].key)
+        return sa.and_(*same, *self._pinned(self.name, target))
 
     def located(self, target: sa.FromClause, marked: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.and_(*(target.c[c] == marked.c[f"l{i}"] for i, c in enumerate(self.locator)))
@@ -286,7 +313,10 @@ class Writer:
     def keep_way(self) -> sa.Select[*tuple[Any, ...]]:
         """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not known)."""
         key = self.shapes[self.name].key
-        at_key = sa.and_(*(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)))
+        at_key = sa.and_(
+            *(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)),
+            *self._pinned(self.name, self.target),
+        )
         fate = sa.select(sa.func.min(self.mark.c.op)).where(self.located(self.target, self.mark)).scalar_subquery()
         locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
         rows = self.target.join(self.moved, at_key)
@@ -380,7 +410,7 @@ class Writer:
     @property
     def refuses_second(self) -> bool:
         """Whether a second row of one natural key is refused at once, so that a row may be inserted without a look."""
-        key = set(self.shapes[self.name].key)
+        key = {*self.shapes[self.name].key, *self.filled}
         return any(key.issuperset(unique) for unique in self.described[self.name].immediate)
 
     def delete(self, *, alive: bool) -> sa.Delete:
@@ -420,10 +450,15 @@ class Writer:
 
     @property
     def written(self) -> list[str]:
-        """The columns that an insert sets: all that travel, except a primary key that the target hands out itself."""
-        table = self.described[self.name]
+        """The columns that an insert sets: all that travel, except a primary key that the target hands out itself.
+
+        After these come columns that are filled in.
+        """
+        table, landing = self.described[self.name], self.landings.get(self.name)
         supplied = {column.name for column in table.columns if column.supplied}
-        return [column for column in self.shapes[self.name].names if not (self._own(column) and column in supplied)]
+        own = {column for column in self.shapes[self.name].names if self._own(column) and column in supplied}
+        own.update(landing.own if landing else ())
+        return [*(column for column in self.shapes[self.name].names if column not in own), *self.filled]
 
     @property
     def numbered(self) -> list[str]:
@@ -431,7 +466,7 @@ class Writer:
         shape, table = self.shapes[self.name], self.described[self.name]
         unique = {column for key in table.uniques for column in key}
         numbers = (c.name for c in table.columns if c.supplied and c.kind is Kind.INTEGER and c.name in unique)
-        return [name for name in numbers if name in self.written and owner(shape, name) is None]
+        return [n for n in numbers if n in self.written and n not in self.filled and owner(shape, n) is None]
 
     def highest(self, column: str) -> sa.Select[*tuple[Any, ...]]:
         """The highest number staged for a column."""
@@ -451,23 +486,3 @@ def _first_lacking(conditions: Sequence[sa.ColumnElement[bool]]) -> Expression:
     if not conditions:
         return constant(-1)
     return sa.case(*((sa.not_(there), constant(i)) for i, there in enumerate(conditions)), else_=constant(-1))
-
-
-def staged_like(layout: Layout, shapes: Shapes, name: str) -> Sequence[tuple[str, str]]:
-    """For each travelling column: the table and column of the target that it is typed like."""
-    shape = shapes[name]
-    like = [(name, "")] * 3 + [(name, column.column) for column in layout.values]
-    for reference, leaves in zip(shape.references, layout.parents, strict=True):
-        like += [_end(shapes, reference.table, leaf.column) for leaf in leaves]
-    like += [_end(shapes, name, column.column) for column in layout.old]
-    like += [(name, column.column) for column in layout.was]
-    return like + [(name, "")] * (len(layout.columns) - len(like))
-
-
-def _end(shapes: Shapes, name: str, path: str) -> tuple[str, str]:
-    """The table and column at the end of a leaf's path."""
-    step, _, rest = path.partition(">")
-    if not rest:
-        return name, step
-    reference = next(r for r in shapes[name].references if ",".join(r.columns) == step)
-    return _end(shapes, reference.table, rest)

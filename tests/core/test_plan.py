@@ -6,7 +6,8 @@ import pytest
 
 from cdc_sync.core import plan
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Table
-from cdc_sync.core.plan import SyncedTable, check_target, shapes
+from cdc_sync.core.fit import check_target
+from cdc_sync.core.plan import SyncedTable, shapes
 from cdc_sync.errors import ConfigError, SchemaMismatch
 
 

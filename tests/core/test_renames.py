@@ -4,9 +4,9 @@ import pytest
 
 from cdc_sync.core import renames, skew
 from cdc_sync.core.change import Column, Field, Kind, Reference, Shape, Table
+from cdc_sync.core.fit import left_out
 from cdc_sync.core.keys import leaves
 from cdc_sync.core.layout import layout, narrowed
-from cdc_sync.core.plan import left_out
 from cdc_sync.core.renames import NONE, Rename, Renames
 from cdc_sync.core.wire import Header, Section, fingerprint, pack_part
 from cdc_sync.errors import ConfigError, SchemaMismatch
