@@ -99,7 +99,7 @@ def _reconfigured(database: Database, config: Config) -> bool:
 
 
 def _asks_other(capture: Capture, entry: Registered | None) -> bool:
-    return entry is not None and entry.settings != capture.tracked.settings
+    return entry is not None and capture.tracked.settings.asks_other(entry.settings)
 
 
 def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
@@ -193,7 +193,7 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
         return ""
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
     unseen = renew.unseen(session, tracked, gaps(session).get(entry.change, ""), missed=missed)
-    if missed or renew.asks_other(entry.settings, tracked.settings) or renew.needs_reading(session, tracked, was):
+    if missed or tracked.settings.asks_other(entry.settings) or renew.needs_reading(session, tracked, was):
         renew.settle(session, tracked, missed=missed)
     if not database.keeps_known:
         session.run("known_drop", {"known": database.known_name(tracked.change)})

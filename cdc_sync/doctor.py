@@ -156,7 +156,7 @@ def _shown(view: Showing, entry: Registered | None) -> Iterator[Finding]:
 
 
 def _differences(capture: Capture, entry: Registered, found: set[str]) -> Iterator[Finding]:
-    if entry.settings != capture.tracked.settings:
+    if capture.tracked.settings.asks_other(entry.settings):
         message = "its configuration has changed since its triggers were installed"
         yield Finding(subject=capture.name, message=message, mend=INSTALL)
     for message in _columns(dict(decode_declared(entry.declared)), dict(capture.tracked.declared)):
@@ -164,7 +164,8 @@ def _differences(capture: Capture, entry: Registered, found: set[str]) -> Iterat
     for table, events in _by_table(capture.triggers - found).items():
         message = f"{table} has no trigger of ours for {', '.join(sorted(events))}"
         yield Finding(subject=capture.name, message=message, mend=INSTALL)
-    if entry.digest != capture.digest and entry.settings == capture.tracked.settings and capture.triggers <= found:
+    same = not capture.tracked.settings.asks_other(entry.settings)
+    if entry.digest != capture.digest and same and capture.triggers <= found:
         yield Finding(subject=capture.name, message="its triggers are not the present ones", mend=INSTALL)
 
 

@@ -1,13 +1,15 @@
 """Keeping up with the tables: capture follows what becomes of them, and can be paused and resumed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from cdc_sync.capture import Installed, install, is_current
 from cdc_sync.config import Config
-from cdc_sync.core.change import watched
+from cdc_sync.core import views
+from cdc_sync.core.change import Column, Kind, Table
 from cdc_sync.core.wire import decode_shown
-from cdc_sync.databases import Database, Mode, Session, Tracked, known
+from cdc_sync.databases import Database, Mode, Session, known
 from cdc_sync.databases.memory import recalled
 from cdc_sync.databases.source import Source, rows_of
 from cdc_sync.errors import CdcSyncError, ConfigError
@@ -35,35 +37,40 @@ def source(session: Session) -> Source:
 
 
 def remembered(session: Session) -> Source:
-    """The same, with views as they were installed, whatever they are now: what waits was captured when they were so."""
-    return _source(session, remembered=True)
+    """The same, with views as they were installed, whatever they are now: what waits was captured when they were so.
+
+    Raises Drifted also where a column that such a view needs is gone.
+    """
+    views = {name: entry for name, entry in registered(session).items() if entry.base}
+    return _source(session, {name: _as_installed(session, entry) for name, entry in views.items()})
 
 
-def _source(session: Session, *, remembered: bool = False) -> Source:
+def _as_installed(session: Session, entry: Registered) -> Table:
+    view = decode_shown(entry.declared)[1]
+    base = session.database.describe(session, [view.table]).get(view.table)
+    needed = {column for _, text in view.expressions for column in views.reads(text, session.database.kind)}
+    if base is None or not needed.union(view.reads) <= set(base.names):
+        raise Drifted([entry.name])
+    kinds = {field.name: field.kind for field in entry.shape.fields}
+    columns = [Column(name=name, kind=kinds.get(name, Kind.OTHER)) for name, _ in view.expressions]
+    return views.shown(replace(view, base=base), columns, entry.name, None)
+
+
+def _source(session: Session, views_as: Mapping[str, Table] = MappingProxyType({})) -> Source:
     entries = registered(session)
-    now = wanted(session, [entry.settings for entry in entries.values() if entry.settings])
-    tracked = {capture.name: capture.tracked for capture in now.captures}
-    if remembered:
-        _check_drift(session, replace(now, views=()), entries)
-        tracked |= {view.name: _as_installed(view.tracked, entries[view.name]) for view in now.views}
-    else:
-        _check_drift(session, now, entries)
-        tracked |= {view.name: view.tracked for view in now.views}
+    now = wanted(session, [entry.settings for entry in entries.values() if entry.settings], views_as)
+    _check_drift(session, now, entries)
+    tracked = {entry.name: entry.tracked for entry in now.all}
     marked = {name: entries[tracked[name].stored.settings.name] for name in tracked}
     return Source(
         database=session.database,
-        shapes={name: tracked[name].shape if name in tracked else shape for name, shape in now.shapes.items()},
+        shapes=now.shapes,
         tables={name: rows_of(session.database, table, tracked.get(name)) for name, table in now.described.items()},
         tracked=tracked,
         sent=frozenset(now.sent),
         reread=frozenset(name for name, entry in marked.items() if entry.reread),
         paused=frozenset(name for name, entry in marked.items() if entry.paused),
     )
-
-
-def _as_installed(now: Tracked, entry: Registered) -> Tracked:
-    view = replace(decode_shown(entry.declared)[1], base=now.table.stored)
-    return replace(now, table=replace(now.table, view=view), shape=entry.shape, watched=watched(entry.shape, ()))
 
 
 def _check_drift(session: Session, now: Wanted, entries: dict[str, Registered]) -> None:
@@ -84,7 +91,7 @@ def check_configured(session: Session, config: Config) -> None:
             raise ConfigError(
                 f"{settings.of} {capture.name!r} has no triggers yet", hint="run cdc-sync install-triggers"
             )
-        if entry.settings != settings:
+        if settings.asks_other(entry.settings):
             raise ConfigError(
                 f"the configuration of {settings.of} {capture.name!r} has changed since its triggers were installed",
                 hint="run cdc-sync install-triggers",

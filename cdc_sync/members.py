@@ -59,12 +59,15 @@ def _belongs(session: Session, tracked: Tracked) -> str:
 
 
 def _called_now(tracked: Tracked, base: Registered) -> Mapping[str, str]:
-    """What the base's former columns are called: one that is gone may be the new one in its place, of the same type."""
-    before, now = decode_declared(base.declared), tracked.stored.declared
-    found = {name: name for name, _ in before if name in dict(now)}
-    for (was, was_declared), (name, declared) in zip(before, now, strict=False):
-        if was not in found and name not in found and was_declared == declared:
-            found[was] = name
+    """What the base's former columns are called: one that is gone may be one that came, of the same type, in order."""
+    before, table = decode_declared(base.declared), tracked.table.stored
+    found = {name: name for name in table.names}
+    came = [c for c in tracked.stored.declared if c[0] not in dict(before)]
+    for name, declared in before:
+        new = next((column for column in came if column[1] == declared), None)
+        if name not in found and new is not None:
+            found[name] = new[0]
+            came.remove(new)
     return found
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from dataclasses import replace as replace_settings
 
 from cdc_sync.core import plan
 from cdc_sync.core.change import watched
-from cdc_sync.core.plan import SyncedTable
 from cdc_sync.core.wire import decode_declared
 from cdc_sync.databases import Session, Tracked, known, sqlfiles
 from cdc_sync.registry import Registered, waiting
@@ -93,11 +91,6 @@ def _carried(session: Session, now: Tracked, was: Former) -> dict[str, str]:
 
 def _keeps_known(session: Session, change: str) -> bool:
     return bool(session.run("known_exists", name=session.database.known_name(change))[0][0])
-
-
-def asks_other(before: SyncedTable | None, now: SyncedTable) -> bool:
-    """Whether another part of the rows is to be sent than before; which former values views need makes none."""
-    return before is None or replace_settings(before, watch=now.watch) != now
 
 
 def needs_reading(session: Session, now: Tracked, was: Former) -> bool:

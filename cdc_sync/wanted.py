@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from cdc_sync.core import plan, proxies
 from cdc_sync.core.change import Shapes, Table, watched
@@ -93,11 +94,16 @@ class Wanted:
         return [*tables, *(view.name for view in self.views)]
 
 
-def wanted(session: Session, tables: Sequence[SyncedTable]) -> Wanted:
-    """What the DBA's tables ask for. Raises ConfigError where that cannot be had."""
+def wanted(
+    session: Session, tables: Sequence[SyncedTable], views_as: Mapping[str, Table] = MappingProxyType({})
+) -> Wanted:
+    """What the DBA's tables ask for. Raises ConfigError where that cannot be had.
+
+    ``views_as`` are views that are to be taken for others than what the database says of them.
+    """
     if not tables:
         raise ConfigError("the configuration names no tables", hint="add [[tables]] with name and key")
-    entries, described = _entries(session, tables)
+    entries, described = _entries(session, tables, views_as)
     shapes = _with_views(plan.shapes(entries, described), entries, described, session.database.kind)
     captured = [entry for entry in entries if not entry.reference and not entry.view]
     plan.check_whole(captured, described)
@@ -112,20 +118,22 @@ def wanted(session: Session, tables: Sequence[SyncedTable]) -> Wanted:
     )
 
 
-def _entries(session: Session, tables: Sequence[SyncedTable]) -> tuple[list[SyncedTable], Mapping[str, Table]]:
+def _entries(
+    session: Session, tables: Sequence[SyncedTable], views_as: Mapping[str, Table]
+) -> tuple[list[SyncedTable], Mapping[str, Table]]:
     """The entries without wildcards, every base among them, and what the database says of all these tables."""
     existing = [name for (name,) in session.run("tables")]
     entries = plan.expand([table for table in tables if not table.view], existing)
     views = [table for table in tables if table.view]
     if views:
         shown = [name for (name,) in session.run("views")]
-        entries = [entry for entry in entries if not entry.only_views] + plan.expand(views, shown)
-    described = describe(session, [entry.name for entry in entries])
+        entries += plan.expand(views, shown)
+    described = {**describe(session, [entry.name for entry in entries]), **views_as}
     _check_once(entries, described)
     plan.check_names(entries, described, existing if not views else [*existing, *shown])
     if views:
         entries = proxies.entries(entries, described, session.database.kind)
-        described = describe(session, [entry.name for entry in entries])
+        described = {**describe(session, [entry.name for entry in entries]), **views_as}
     return entries, described
 
 

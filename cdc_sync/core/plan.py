@@ -47,6 +47,12 @@ class SyncedTable:
         """What the entry is about, in a word."""
         return "view" if self.view else "table"
 
+    def asks_other(self, before: "SyncedTable | None") -> bool:
+        """Whether the file asks for something else than before. What a base does for its views follows from these."""
+        if before is None or before.only_views != self.only_views:
+            return True
+        return not self.only_views and replace(before, watch=self.watch) != self
+
     @property
     def is_pattern(self) -> bool:
         return bool(_WILDCARD.search(self.name))
@@ -101,11 +107,11 @@ def filtered(table: SyncedTable, shape: Shape) -> list[str]:
 
 def check_names(wanted: Sequence[SyncedTable], described: Mapping[str, Table], existing: Sequence[str]) -> None:
     """Raise ConfigError for a table that the database does not have, with the nearest one that it has."""
-    missing = next((entry.name for entry in wanted if entry.name not in described), None)
+    missing = next((entry for entry in wanted if entry.name not in described), None)
     if missing is not None:
-        near = difflib.get_close_matches(missing, existing, n=1)
+        near = difflib.get_close_matches(missing.name, existing, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "it has " + (", ".join(existing[:10]) or "no tables")
-        raise ConfigError(f"the database has no table {missing!r}", hint=hint)
+        raise ConfigError(f"the database has no {missing.of} {missing.name!r}", hint=hint)
 
 
 def check_whole(captured: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:

@@ -33,7 +33,7 @@ def entries(wanted: Sequence[SyncedTable], described: Mapping[str, Table], kind:
     """
     _check_kinds(wanted, described)
     views = [_asked(_keyed(entry, wanted, described), described, kind) for entry in wanted if entry.view]
-    found = [_with_views(entry, described, views) for entry in wanted if not entry.view and not entry.only_views]
+    found = [made for entry in wanted if not entry.view and (made := _with_views(entry, described, views))]
     named = {described[entry.name].called for entry in found}
     for asked in views:
         if asked.table.stored.called not in named:
@@ -57,7 +57,7 @@ def _check_kinds(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) 
             raise ConfigError(f"{entry.name!r} is a table and no view", hint="write its entry under [[tables]]")
         if view is not None and view.base is None:
             raise ConfigError(
-                f"view {entry.name!r} cannot be synced: {view.refusal}",
+                view.refusal,
                 hint="sync the tables that it reads, and have the same view at the destination",
             )
 
@@ -131,14 +131,16 @@ def _check_used(entry: SyncedTable, base: Table, used: set[str]) -> None:
         )
 
 
-def _with_views(entry: SyncedTable, described: Mapping[str, Table], views: Sequence[_Asked]) -> SyncedTable:
-    """A base's own entry, with what its views need besides."""
+def _with_views(entry: SyncedTable, described: Mapping[str, Table], views: Sequence[_Asked]) -> SyncedTable | None:
+    """A base's own entry, with what its views need besides; None for one that is there for views that are no more."""
     table = described[entry.name]
     mine = [asked for asked in views if asked.table.stored.called == table.called]
     if not mine:
-        return replace(entry, watch=())
-    if entry.reference:
-        return replace(_made(mine[0], views), name=entry.name, key=entry.key)
+        return None if entry.only_views else replace(entry, watch=())
+    if entry.reference or entry.only_views:
+        made = replace(_made(mine[0], views), name=entry.name)
+        lost = entry.only_views and not set(entry.key) <= set(table.names)
+        return made if lost else replace(made, key=entry.key)
     for asked in mine:
         hidden = sorted(asked.used & set(entry.exclude))
         if hidden:

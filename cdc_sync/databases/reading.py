@@ -229,6 +229,9 @@ class Reader:
         return sa.select(sa.func.count()).select_from(self.stream(name, filtered=True).subquery())
 
     def visible(self, name: str, alias: str) -> sa.ColumnElement[bool] | None:
+        """The filter on rows as they stand; those of a view are seen through it already."""
+        if name in self.source.tracked and self.source.tracked[name].base is not None:
+            return None
         return self.source.passes(name, lambda column: f"{alias}.{quote(column)}")
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:

@@ -90,12 +90,11 @@ class Source:
         return sa.select(constant(1)).where(sa.or_(*found))
 
     def passes(self, name: str, column: Callable[[str], str]) -> sa.ColumnElement[bool] | None:
-        """The table's row filter, if it has one; ``column`` gives the quoted text that stands for a column.
-
-        A view's changes and rows are seen through its filter already.
+        """The row filter that the file gives a table or view, if it does; ``column`` gives the text that stands for a
+        column.
         """
         where = self.tracked[name].settings.where if name in self.tracked else ""
-        if not where or self.tracked[name].base is not None:
+        if not where:
             return None
         from cdc_sync.core import filters  # sqlglot costs a fifth of a second at every start; few files have a filter
 

@@ -174,6 +174,16 @@ def test_a_views_own_filter_and_columns_count_besides(pair: tuple[Side, Side], t
     assert node.target.rows("select infant_code from infant") == [("s2",)]
 
 
+def test_rows_that_a_views_own_filter_keeps_here_are_not_missing_there(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    node = Node(pair, tmp_path, where="weight > 3")
+    install(node.config)
+    node.source.run("insert into subject (code, kind, weight) values ('s1', 'infant', 3), ('s2', 'infant', 4)")
+    replicate(node.config)
+    with databases.connect(node.config.node.database, node.config.folder) as database:
+        (found,) = verify.verify(database, node.config, ["infant"])
+    assert (found.rows, found.missing, found.different, found.extra) == (1, 0, 0, 0)
+
+
 def test_replaced_rows_leave_the_view(tmp_path: Path, make_side: Make) -> None:
     pair = make_side("sqlite", "source"), make_side("sqlite", "target")
     node = Node(pair, tmp_path)
