@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from cdc_sync import identity, members, renew
@@ -22,6 +23,11 @@ from cdc_sync.registry import (
     waiting,
 )
 from cdc_sync.wanted import Capture, Entry, Showing, Wanted, row, wanted
+
+SEALS = 5
+"""How often what waits is sealed, while writers go on, before something else is asked of a table: after that, what came
+since the last time is taken as what it is now.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,34 +81,59 @@ def install(
 
     ``seal`` is called first where changes wait that were captured under another configuration.
     """
-    if seal is not None and _reconfigured(database, config):
-        seal()
     made = not config.key_path.exists()
     try:
-        return database.patiently(lambda session: _install(session, config, include_existing=include_existing))
+        left = 0
+        for _ in range(SEALS if seal is not None else 0):
+            waits = _reconfigured(database, config)
+            if waits and waits == left:
+                break  # it cannot be sealed
+            if seal is not None and waits:
+                seal()
+            with suppress(_Unsealed):
+                return database.patiently(lambda session: _install(session, config, include_existing, sealed=True))
+            left = waits
+        return database.patiently(lambda session: _install(session, config, include_existing, sealed=False))
     except BaseException:
         if made:
             config.key_path.unlink(missing_ok=True)
         raise
 
 
-def _reconfigured(database: Database, config: Config) -> bool:
-    """Whether changes wait that were captured under another configuration, or for a view that was another one."""
+class _Unsealed(Exception):
+    """Changes have come since all that waited was sealed."""
+
+
+def _reconfigured(database: Database, config: Config) -> int:
+    """How many changes wait that were captured under another configuration, or for a view that was another one."""
     with database.begin(Mode.READ) as session:
         if not is_installed(session):
-            return False
+            return 0
         now, former = wanted(session, config.tables), registered(session)
-        others = [capture.name for capture in now.captures if _asks_other(capture, former.get(capture.name))]
-        others += [v.tracked.stored.settings.name for v in now.views if not v.is_current(former.get(v.name))]
-        changes = {former[name].change for name in others if name in former}
-        return any(change and waiting(session, change) for change in changes)
+        return sum(waiting(session, entry.change) for _, entry in _others(now, former))
 
 
-def _asks_other(capture: Capture, entry: Registered | None) -> bool:
-    return entry is not None and capture.tracked.settings.asks_other(entry.settings)
+def _others(now: Wanted, former: Mapping[str, Registered]) -> list[tuple[Tracked, Registered]]:
+    """The tables, and what was registered of them, of which something else is asked now, by themselves or a view."""
+    tracked = [c.tracked for c in now.captures if c.name in former and _asks_other(c, former[c.name])]
+    tracked += [view.tracked.stored for view in now.views if not view.is_current(former.get(view.name))]
+    found = {each.settings.name: each for each in tracked}
+    return [(found[name], former[name]) for name in sorted(found) if name in former and former[name].change]
 
 
-def _install(session: Session, config: Config, *, include_existing: bool) -> list[Installed]:
+def _asks_other(capture: Capture, entry: Registered) -> bool:
+    return capture.tracked.settings.asks_other(entry.settings)
+
+
+def _check_sealed(session: Session, now: Wanted, former: Mapping[str, Registered]) -> None:
+    """Raise _Unsealed where changes wait that mean something else from now on; no more come until all is done."""
+    for tracked, entry in _others(now, former):
+        session.run("lock_table", {"table": tracked.quoted})
+        if waiting(session, entry.change):
+            raise _Unsealed
+
+
+def _install(session: Session, config: Config, include_existing: bool, *, sealed: bool) -> list[Installed]:
     now = wanted(session, config.tables)
     config.renames.check(now.shapes)
     if not is_installed(session):
@@ -111,6 +142,8 @@ def _install(session: Session, config: Config, *, include_existing: bool) -> lis
     _ensure_node(session, config)
     former = _under_new_names(session, registered(session), now.captures)
     _check_removed(former, now)
+    if sealed:
+        _check_sealed(session, now, former)
     found, open_gaps = session.database.found(session), gaps(session)
     report, included = [], set()
     for capture in now.captures:
