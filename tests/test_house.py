@@ -74,7 +74,7 @@ OUTSIDE = {
     "uvicorn": {"web/protocol.py", "web/server.py"},
     "h11": {"web/protocol.py"},
     "backports": {"core/wire.py"},
-    "sqlglot": {"core/definitions.py", "core/filters.py"},
+    "sqlglot": {"core/calls.py", "core/definitions.py", "core/filters.py", "core/viewing.py"},
 }
 
 

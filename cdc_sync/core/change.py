@@ -53,7 +53,8 @@ class Column:
 
     ``declared`` is the database's own type, without a domain around it; ``supplied`` means that the database
     fills the column when an insert leaves it out (default, identity, rowid), ``always`` that it takes no other value
-    unless it is told to (identity always).
+    unless it is told to (identity always). ``collation`` is how its texts compare, quoted, where that is not how those
+    of its type do.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Column:
     generated: bool = False
     supplied: bool = False
     always: bool = False
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

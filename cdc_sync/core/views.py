@@ -34,9 +34,20 @@ def reads(text: str, kind: str) -> tuple[str, ...]:  # noqa: ARG001  both databa
     return tuple(dict.fromkeys(unquoted(piece) for piece, is_column in pieces(text) if is_column))
 
 
-def render(text: str, kind: str, column: Callable[[str], str]) -> str:  # noqa: ARG001
-    """An expression or condition over something else; ``column`` gives the quoted text that stands for a column."""
-    return "".join(column(unquoted(piece)) if is_column else piece for piece, is_column in pieces(text))
+def render(text: str, kind: str, column: Callable[[str], str], base: Table | None = None) -> str:
+    """An expression or condition over something else; ``column`` gives the quoted text that stands for a column.
+
+    Over a change table or staged rows it means what it means over ``base`` if that is given, and the columns there have
+    the types (SQLite: the affinities) of the base's. Their collations are put in here, as those of columns and not of
+    ``collate``, which goes before all others: in a subquery of one row.
+    """
+    collated = {c.name: c.collation for c in base.columns if c.collation} if base else {}
+    names = reads(text, kind)
+    if collated.keys().isdisjoint(names) or plain(text) is not None:
+        return "".join(column(unquoted(piece)) if is_column else piece for piece, is_column in pieces(text))
+    taken = (column(name) + (f" collate {collated[name]}" if name in collated else "") for name in names)
+    listed = ", ".join(f"{value} as {quoted(name)}" for value, name in zip(taken, names, strict=True))
+    return f"(select {text} from (select {listed}) as cdc_sync_alike)"  # noqa: S608  texts of a definition, and names quoted
 
 
 def plain(text: str) -> str | None:

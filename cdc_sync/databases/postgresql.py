@@ -133,15 +133,15 @@ class PostgreSQL(Database):
                 uniques=tuple(key for key, *_ in tables.uniques(uniques[name])),
                 immediate=tuple(key for key, _, at_once in tables.uniques(uniques[name]) if at_once),
                 involved=tuple(column for _, column in involved[name]),
-                partitioned=rows[0][-4],
-                parent=rows[0][-3] or "",
-                veiled=rows[0][-2],
+                partitioned=rows[0][10],
+                parent=rows[0][11] or "",
+                veiled=rows[0][12],
                 branches=tuple((schema, branch) for _, schema, branch in branches[name]),
                 references=tuple(tables.references(references[name], known)),
             )
             for name, rows in columns.items()
         }
-        viewed = [name for name, rows in columns.items() if rows[0][-1]]
+        viewed = [name for name, rows in columns.items() if rows[0][13]]
         return described | (postgresql_views.described(session, described, viewed) if viewed else {})
 
     def check_bystanders(self, session: Session) -> None:

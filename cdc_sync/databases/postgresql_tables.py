@@ -30,7 +30,7 @@ def grouped(rows: list[tuple[Any, ...]]) -> defaultdict[str, list[tuple[Any, ...
 
 
 def column(row: tuple[Any, ...]) -> Column:
-    _, _, _, name, type_name, declared, required, generated, supplied, always, *_ = row
+    _, _, _, name, type_name, declared, required, generated, supplied, always, *_, collation = row
     return Column(
         name=name,
         kind=_KINDS.get(type_name, Kind.OTHER),
@@ -39,6 +39,7 @@ def column(row: tuple[Any, ...]) -> Column:
         generated=generated,
         supplied=supplied,
         always=always,
+        collation=collation or "",
     )
 
 

@@ -29,9 +29,11 @@ def _view(
     sets: bool,
     changing: Sequence[str],
 ) -> View:
-    from cdc_sync.core import definitions  # sqlglot costs a fifth of a second at every start; few files have a view
+    from cdc_sync.core import (  # sqlglot costs a fifth of a second at every start; few files have a view
+        definitions,
+    )
 
-    facts = definitions.Facts(columns=table.names, fired=fired, writable=writable, changing=tuple(changing))
+    facts = viewing.Facts(columns=table.names, fired=fired, writable=writable, changing=tuple(changing))
     try:
         if materialized:
             raise definitions.Unfit("it is materialized, and shows its table as it was when it was refreshed")
@@ -44,6 +46,6 @@ def _view(
         source = session.database.describe(session, [called]).get(called)
         if source is None:
             raise definitions.Unfit(f"it selects from {called!r}, which is no table that can be synced")
-        return definitions.proxy(read, facts, source, called)
+        return viewing.proxy(read, facts, source, called)
     except definitions.Unfit as why:
-        return definitions.refused(name, str(why), facts)
+        return viewing.refused(name, str(why), facts)

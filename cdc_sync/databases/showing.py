@@ -35,14 +35,17 @@ def belongs(view: View, settings: SyncedTable, kind: str, column: Column) -> str
 
     ``column`` gives the text that stands for a column of the base.
     """
-    conditions = [views.render(view.condition, kind, column)] if view.condition else []
+    conditions = [views.render(view.condition, kind, column, view.base)] if view.condition else []
     if settings.where:
         from cdc_sync.core import filters  # sqlglot costs a fifth of a second at every start; few files have a filter
 
         shown = dict(view.expressions)
         conditions.append(
             filters.render(
-                settings.where, settings.name, kind, lambda name: f"({views.render(shown[name], kind, column)})"
+                settings.where,
+                settings.name,
+                kind,
+                lambda name: f"({views.render(shown[name], kind, column, view.base)})",
             )
         )
     return " and ".join(f"({condition})" for condition in conditions) or "1 = 1"
@@ -73,7 +76,7 @@ class _Seen:
         plain = dict(self.view.plain)
         if name in plain:
             return self.rows.c[self.names[plain[name]]]
-        text = views.render(dict(self.view.expressions)[name], self.kind, self.text)
+        text = views.render(dict(self.view.expressions)[name], self.kind, self.text, self.view.base)
         return sa.case((self.belongs(), sa.literal_column(f"({text})")))
 
 

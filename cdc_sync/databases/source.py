@@ -118,7 +118,7 @@ class Source:
         table = self.tracked[name].table
         if table.view is None:
             return column(of)
-        return f"({views.render(dict(table.view.expressions)[of], self.database.kind, column)})"
+        return f"({views.render(dict(table.view.expressions)[of], self.database.kind, column, table.stored)})"
 
     def seen(
         self, name: str, change: sa.FromClause, alias: str

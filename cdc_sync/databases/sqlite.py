@@ -210,8 +210,8 @@ class SQLite(Database):
 
     def change_script(self, tracked: Tracked) -> str:
         tables.check_names(tracked.shape)
-        definitions = ",\n    ".join(sqlfiles.quote(name) for name in (*tracked.shape.names, *tracked.old))
-        return sqlfiles.fill(self.text("capture/table"), {"change": tracked.change, "definitions": definitions})
+        holes = {"change": tracked.change, "definitions": tables.change_columns(tracked)}
+        return sqlfiles.fill(self.text("capture/table"), holes)
 
     def capture_script(self, tracked: Tracked, *, guarded: bool = False) -> str:  # noqa: ARG002
         return sqlfiles.fill_some(self.text("capture/triggers"), self._capture_holes(tracked))

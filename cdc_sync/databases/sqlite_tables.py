@@ -1,5 +1,6 @@
 """How SQLite describes a table, and what its triggers must be told of it."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -41,6 +42,7 @@ def described(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tupl
     """
     primary_key = tuple(row[1] for row in sorted(rows, key=lambda row: row[6]) if row[6])
     number = rowid_alias(rows)
+    collated = collations(rows[0][10]) if rows[0][10] else {}
     found = tuple(
         Column(
             name=name,
@@ -49,11 +51,46 @@ def described(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], tupl
             nullable=not (required or name == number),
             generated=hidden in (2, 3),
             supplied=default is not None or name == number,
+            collation=collated.get(name.lower(), ""),
         )
         for _, name, declared, required, hidden, default, *_ in rows
         if hidden != 1
     )
     return found, primary_key
+
+
+_PIECE = re.compile(
+    r"""--[^\n]*|/\*.*?(?:\*/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|\s+|.""", re.DOTALL
+)
+"""A word, a string, a comment or a sign of SQLite's."""
+
+
+def collations(definition: str) -> dict[str, str]:
+    """The collations that a table's definition gives to its columns, quoted, by the columns' names in lower case.
+
+    No pragma tells them. ``binary``, which is what columns have anyway, is left out.
+    """
+    found: dict[str, str] = {}
+    depth, begins, name, before = 0, False, "", ""
+    for piece in _PIECE.findall(definition):
+        if piece.isspace() or piece.startswith(("--", "/*")):
+            continue
+        depth -= piece == ")"
+        if depth == 1 and begins:
+            name, begins = _named(piece), False
+        elif depth == 1 and before.lower() == "collate":
+            found[name.lower()] = quote(_named(piece))
+        begins = (piece == "(" and depth == 0) or (piece == "," and depth == 1)
+        depth += piece == "("
+        before = piece
+    return {column: collation for column, collation in found.items() if collation.lower() != '"binary"'}
+
+
+def _named(piece: str) -> str:
+    """A name, without what it is quoted in."""
+    closing = {"[": "]"}.get(piece[0], piece[0])
+    quoted = piece[0] in "[\"'`"
+    return piece[1:-1].replace(closing * 2, closing) if quoted else piece
 
 
 def rowid_alias(rows: Sequence[tuple[Any, ...]]) -> str:
@@ -118,6 +155,24 @@ def affinity(declared: str) -> Affinity:
     if not lower:
         return Affinity.BLOB
     return next((found for found, parts in _AFFINITIES if any(part in lower for part in parts)), Affinity.NUMERIC)
+
+
+def change_columns(tracked: Tracked) -> str:
+    """The columns of a change table, with the affinity of the table's own: expressions mean there what they mean here.
+
+    Every value has gone through that affinity before, and stays what it is. Collations are left out: a key that changes
+    from ``a`` to ``A`` is another key. ``any`` is untyped in strict tables, and might be a number's elsewhere.
+    """
+    declared = dict(tracked.declared)
+    columns = [*tracked.shape.names, *tracked.old]
+    like = [*tracked.shape.names, *tracked.watched]
+    return ",\n    ".join(_typed(column, declared.get(name, "")) for column, name in zip(columns, like, strict=True))
+
+
+def _typed(column: str, declared: str) -> str:
+    found = affinity(declared)
+    plain = found is Affinity.BLOB or declared.lower() == "any"
+    return quote(column) if plain else f"{quote(column)} {found.value}"
 
 
 def check_names(shape: Shape) -> None:

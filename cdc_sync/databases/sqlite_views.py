@@ -45,16 +45,18 @@ def _events(triggers: Iterable[str]) -> set[str]:
 
 
 def _view(session: Session, name: str, definition: str, columns: list[str], events: set[str]) -> View:
-    from cdc_sync.core import definitions  # sqlglot costs a fifth of a second at every start; few files have a view
+    from cdc_sync.core import (  # sqlglot costs a fifth of a second at every start; few files have a view
+        definitions,
+    )
 
-    facts = definitions.Facts(columns=tuple(columns), fired=bool(events), writable=len(events) == 3)
+    facts = viewing.Facts(columns=tuple(columns), fired=bool(events), writable=len(events) == 3)
     try:
         read = definitions.parse(definition, "sqlite")
         if read.schema.lower() not in ("", "main"):
             raise definitions.Unfit(f"it selects from {read.source!r} of another database, {read.schema!r}")
-        return definitions.proxy(read, facts, _source(session, read.source), read.source)
+        return viewing.proxy(read, facts, _source(session, read.source), read.source)
     except definitions.Unfit as why:
-        return definitions.refused(name, str(why), facts)
+        return viewing.refused(name, str(why), facts)
 
 
 def _source(session: Session, name: str) -> Table:
