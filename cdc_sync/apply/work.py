@@ -374,11 +374,19 @@ class Work:
     def _insert(self, *, hanging: bool = False) -> int:
         table = self.stage.described[self.section.table]
         columns = sqlfiles.columns(self.writer.written)
-        rows = self.session.database.compile(self.writer.new_rows(hanging=hanging))
+        rows = self._new_rows(hanging=hanging)
         holes = {"table": sqlfiles.quote(table.schema, table.name), "columns": columns, "rows": rows}
         before = self._standing() if self.through else 0
         touched = self.session.touch("insert_rows", holes)
         return self._standing() - before if self.through else touched
+
+    def _new_rows(self, *, hanging: bool) -> str:
+        """The query for rows that are not there yet; a view's rules may ask it again after they have written some."""
+        query = self.writer.new_rows(hanging=hanging)
+        if not self.through:
+            return self.session.database.compile(query)
+        self._keep(self.writer.fresh, query)
+        return self.session.database.compile(sa.select(self.writer.fresh))
 
     @property
     def through(self) -> bool:

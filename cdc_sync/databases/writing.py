@@ -89,6 +89,12 @@ class Writer:
         return sa.table(f"{self.scratch}parked", *(sa.column(c) for c in (*self._places, "spare")))
 
     @property
+    def fresh(self) -> sa.TableClause:
+        """Rows that are to be inserted, kept."""
+        names = self.shapes[self.name].names
+        return sa.table(f"{self.scratch}fresh", *(sa.column(f"c{names.index(c)}") for c in self.written))
+
+    @property
     def _places(self) -> tuple[str, ...]:
         return tuple(f"l{i}" for i in range(len(self.locator)))
 
