@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from cdc_sync.apply import refusals
 from cdc_sync.apply.batch import Batch
 from cdc_sync.apply.judge import Bench, Conflict, Held
+from cdc_sync.apply.orphans import Missing
 from cdc_sync.apply.records import Record
 from cdc_sync.apply.refusals import Aside, Refused
 from cdc_sync.apply.strays import Strayed
-from cdc_sync.apply.work import TAKEN, Missing
+from cdc_sync.apply.work import TAKEN
 from cdc_sync.core import letters
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies

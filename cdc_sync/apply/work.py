@@ -4,12 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from cdc_sync.apply import strays
 from cdc_sync.apply.judge import Bench, Conflict, Judge
+from cdc_sync.apply.orphans import Missing, Orphan
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, steps
@@ -19,32 +20,12 @@ from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, belonging, sqlfiles
 from cdc_sync.databases.room import Detour, Room
 from cdc_sync.databases.writing import Writer
-from cdc_sync.errors import CdcSyncError, DatabaseError, Deferred, RejectedBatch, counted
+from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch
 
 log = logging.getLogger("cdc_sync")
 
 TAKEN = ("23505", "23P01", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
 """Codes of a place that another row has already."""
-
-
-class Orphan(NamedTuple):
-    """A staged change whose parent has not arrived."""
-
-    table: str
-    seq: int
-    parent: str
-
-
-class Missing(Deferred):
-    """Rows whose parents have not arrived."""
-
-    def __init__(self, rows: Sequence[Orphan]) -> None:
-        table, parent = rows[0].table, rows[0].parent
-        super().__init__(
-            f"table {table!r}: parents of {counted(len(rows), 'row')} in table {parent!r} have not arrived",
-            hint="they wait, and are applied once the parents are there",
-        )
-        self.rows = rows
 
 
 class _NotNew(Exception):
@@ -226,13 +207,13 @@ class Work:
             return
         among_themselves = any(reference.table == self.section.table for reference in self._shape.after)
         if among_themselves or self.section.counts.get("I", 0) * 2 > self.alive:
-            done = self._insert()
+            done = self._bring()
             if done < self.alive:
                 done = self._bring_up_to_date()
         else:
             done = self._bring_up_to_date()
             if done < self.alive:
-                done += self._insert()
+                done += self._bring()
         if done < self.alive:
             self._explain_missing()
 
@@ -398,18 +379,24 @@ class Work:
         """How many of the staged rows (``whole``: of those whose parents are all there) the view shows."""
         return int(self.session.query(belonging.standing(self.writer, whole=whole))[0][0])
 
+    def _bring(self, *, hanging: bool = False) -> int:
+        """Insert what is new among other rows, each to get its version; returns how many those are."""
+        done = self._insert(hanging=hanging)
+        self.judge.stale = self.judge.stale or done > 0
+        return done
+
     def _insert_in_rounds(self) -> None:
         """Insert what is new, again and again while rows of the same table wait for each other.
 
         Those that are left form a circle: where constraints are deferred, their references may be wrong for a while.
         """
-        while self._insert():
+        while self._bring():
             pass
         if not self.writer.hangs:
             return
         try:
             with self.session.attempt():
-                self._insert(hanging=True)
+                self._bring(hanging=True)
         except DatabaseError as error:
             if error.temporary:
                 raise

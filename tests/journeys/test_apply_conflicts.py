@@ -365,3 +365,29 @@ def test_three_nodes_that_all_write_and_delete_the_same_rows_end_alike(
     first, *others = (by_natural_key(side, SUBJECT) for side in sides.values())
     assert others == [first, first]
     assert [letters(side) for side in sides.values()] == [[], [], []]
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "refers", [True, False], ids=["rows that refer to rows of their own table", "rows that do not"]
+)
+def test_a_row_that_came_beside_changes_of_others_is_its_senders_own(
+    make_side: Make, tmp_path: Path, kinds: Sequence[str], refers: bool
+) -> None:
+    """Where the target wins, only what somebody else wrote does: not a row whose version nobody had noted."""
+    source, target = make_side(kinds[0], "source"), make_side(kinds[1], "target")
+    more = ", up integer references subject (id)" if refers else ""
+    for side in (source, target):
+        side.script(f"create table subject (id {{pk}}, code varchar(9) not null unique, note text{more});")
+    config = write_config(tmp_path, "one", source, target, {"subject": {"key": ["code"], "conflict": "target_wins"}})
+    install(config)
+    for statements in (
+        ["insert into subject (id, code, note) values (1, 'a', 'first')"],
+        ["update subject set note = 'second'", "insert into subject (id, code, note) values (2, 'b', 'first')"],
+        ["update subject set note = 'third'"],
+    ):
+        with source.transaction():
+            for statement in statements:
+                source.run(statement)
+        replicate(config)
+    assert target.rows("select code, note from subject order by code") == [("a", "third"), ("b", "third")]
