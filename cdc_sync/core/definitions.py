@@ -58,7 +58,7 @@ def parse(text: str, kind: str) -> Definition:
         text = _query(text, list(dialect.tokenize(text)))
         tokens = list(dialect.tokenize(text))
         (tree,) = dialect.parse(text)
-    except (SqlglotError, ValueError, IndexError, StopIteration):
+    except (SqlglotError, ValueError, IndexError, StopIteration, RecursionError):
         raise Unfit(UNREADABLE) from None
     if not isinstance(tree, exp.Select):
         _refuse_query(tree)
@@ -135,10 +135,10 @@ def _join(join: exp.Join) -> str:
     if isinstance(join.this, exp.Lateral):
         return "a lateral join"
     words = [str(join.args.get(word) or "").lower() for word in ("method", "side", "kind")]
-    if said := " ".join(word for word in words if word):
-        return f"a join ({said} join)"
-    joined = join.args.get("on") or join.args.get("using")
-    return "a join" if joined else "a join (two tables after from)"
+    said = " ".join(word for word in words if word)
+    if said == "cross" or not (said or join.args.get("on") or join.args.get("using")):
+        return "a join (two tables after from)"
+    return f"a join ({said} join)" if said else "a join"
 
 
 _TABLE = (("only", "only"), ("sample", "a sample"), ("pivots", "a pivot"))

@@ -292,8 +292,10 @@ def _literal(kind: str, node: exp.Expr) -> str | None:
 _REFUSED: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((exp.Query, exp.Subquery, exp.Exists), "a subquery"),
     (exp.Window, "a window function"),
-    (exp.Star, "the whole row (*) as a value"),
 )
+_AGGREGATE = (exp.AggFunc, "an aggregate")
+"""Of PostgreSQL's, which are many, the catalogue tells."""
+
 _MOMENT = (
     exp.CurrentDate,
     exp.CurrentTime,
@@ -308,19 +310,12 @@ _MOMENT = (
 
 def _check(definition: Definition, tree: exp.Expr, tokens: Sequence[Token]) -> None:
     """Raise Unfit for what does not speak of one row alone, or has not always the same answer."""
-    nodes = list(tree.walk())
-    if definition.kind == "sqlite" and any(isinstance(node, exp.AggFunc) for node in nodes):
-        raise Unfit("it has an aggregate")
-    for node in nodes:
-        for types, what in _REFUSED:
-            if isinstance(node, types):
-                raise Unfit(f"it has {what}")
-        if definition.kind == "sqlite" and isinstance(node, (exp.Placeholder, exp.Parameter)):
-            raise Unfit("it has a parameter")
-    if definition.kind == "sqlite":
+    nodes, sqlite = list(tree.walk()), definition.kind == "sqlite"
+    for types, what in (*_REFUSED, *([_AGGREGATE] if sqlite else []), (exp.Star, "the whole row (*) as a value")):
+        if any(isinstance(node, types) for node in nodes):
+            raise Unfit(f"it has {what}")
+    if sqlite:
         calls.check(tokens)
-        if any(isinstance(node, exp.Collate) and _is_own(node.expression.name) for node in nodes):
-            raise Unfit("it has a collation that is an application's own")
     moment = next((node for node in nodes if isinstance(node, _MOMENT)), None)
     if moment is not None:
         raise Unfit(f"it has {moment.sql('postgres').lower()}, whose answer is not always the same")

@@ -6,6 +6,8 @@ from cdc_sync.core import views
 from cdc_sync.core.change import Table, View
 from cdc_sync.databases.base import Session
 
+_NOT_SYNCED = ("pg_catalog", "information_schema", "cdc_sync")
+
 
 def described(session: Session, found: Mapping[str, Table], names: Sequence[str]) -> dict[str, Table]:
     """The views of these names with what they show; ``found`` are they as far as their columns go."""
@@ -42,7 +44,7 @@ def _view(
             raise definitions.Unfit("it has a function that returns a set")
         called = f"{read.schema}.{read.source}" if read.schema else read.source
         source = session.database.describe(session, [called]).get(called)
-        if source is None:
+        if source is None or source.schema in _NOT_SYNCED:
             raise definitions.Unfit(f"it selects from {called!r}, which is no table that can be synced")
         return viewing.proxy(read, facts, source, called)
     except definitions.Unfit as why:

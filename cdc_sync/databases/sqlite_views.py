@@ -64,7 +64,7 @@ def _source(session: Session, name: str) -> Table:
         found = session.database.describe(session, [name]).get(name)
     except ConfigError:
         raise definitions.Unfit(f"it selects from {name!r}, a virtual table") from None
-    if found is None:
+    if found is None or name.lower().startswith(("sqlite_", "cdc_sync_")):
         raise definitions.Unfit(f"it selects from {name!r}, which is no table that can be synced")
     return found
 
