@@ -55,7 +55,7 @@ class Schema:
 
     def table(self, kind: str) -> str:
         number = [f"id {_ID[kind]}"] if self.numbered else []
-        key = "code text not null, part integer not null"
+        key = f"code text not null, part integer{' not null' if self.composite else ''}"
         unique = f"{'unique' if self.numbered else 'primary key'} ({', '.join(self.key)})"
         return (
             f"create table item ({', '.join([*number, key, 'kind text', 'n integer', 'm integer', 't text', unique])})"
@@ -231,3 +231,34 @@ def through(schema: Schema) -> list[str]:
                 f"update item set {sets} where {same}; end"
             )
     return found
+
+
+@st.composite
+def _apart(draw: st.DrawFn, kind: str, key: Sequence[str], *, numbered: bool) -> View:
+    """A view of the rows of one kind, which shows every other column that its condition reads."""
+    shown = [column for column in ("n", "m", "t") if draw(st.booleans())]
+    offered = {column: column for column in (*(["id"] if numbered else []), *key, *shown)}
+    if draw(st.booleans()):
+        offered["kind"] = "kind"
+    name = f"of_{kind}"
+    view = draw(_view(name, "item", offered, key))
+    kept = [(column, f'"{base}"') for column, base in offered.items() if column not in view.plain.values()]
+    more = draw(conditions([c for c in shown if c == "t"], [c for c in shown if c != "t"]))
+    return View(
+        name=name,
+        over="item",
+        columns=(*view.columns, *kept),
+        plain={**view.plain, **{column: offered[column] for column, _ in kept}},
+        key=view.key,
+        condition=f"kind = '{kind}'" + (f" and ({more})" if more else ""),
+    )
+
+
+@st.composite
+def proxies(draw: st.DrawFn) -> Schema:
+    """Views that share no row, as proxies of one table do: each of another kind."""
+    composite, numbered = draw(st.booleans()), draw(st.booleans())
+    key = ("code", "part") if composite else ("code",)
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique=True))
+    views = tuple(draw(_apart(kind, key, numbered=numbered)) for kind in kinds)
+    return Schema(composite=composite, numbered=numbered, views=views)

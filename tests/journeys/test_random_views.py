@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -37,7 +38,7 @@ def test_the_server_holds_what_the_views_show(pair: tuple[Side, Side], tmp_path:
     @given(st.data(), random.schemas(), st.booleans())
     def holds(data: st.DataObject, schema: Schema, table: bool) -> None:
         nonlocal ran
-        begin(*pair, schema)
+        begin(*pair, schema, landing=schema.landing)
         play(pair[0], data.draw(random.programs(schema), label="before"))
         config = configured(*pair, tmp_path, schema, table=table)
         install(config, include_existing=True)
@@ -51,13 +52,13 @@ def test_the_server_holds_what_the_views_show(pair: tuple[Side, Side], tmp_path:
     assert ran >= count
 
 
-def begin(source: Side, target: Side, schema: Schema) -> None:
+def begin(source: Side, target: Side, schema: Schema, *, landing: Callable[[View], str]) -> None:
     for side in (source, target):
         side.clear()
         side.script(schema.table(side.kind))
     for view in schema.views:
         source.run(view.ddl())
-        target.run(schema.landing(view))
+        target.run(landing(view))
     if source.kind == "sqlite":
         for trigger in random.through(schema):
             source.run(trigger)
@@ -76,3 +77,25 @@ def check(source: Side, target: Side, config: Config, schema: Schema, *, table: 
         item = "select code, part, kind, n, m, t from item order by code, part"
         assert target.rows(item) == source.rows(item)
     assert letters(target) == []
+
+
+def test_the_servers_views_show_what_the_nodes_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    """They are views over one table there too, and rows move from one to another."""
+    count, ran = min(200, settings().max_examples), 0
+
+    @settings(max_examples=count)
+    @given(st.data(), random.proxies())
+    def holds(data: st.DataObject, schema: Schema) -> None:
+        nonlocal ran
+        begin(*pair, schema, landing=View.ddl)
+        play(pair[0], data.draw(random.programs(schema), label="before"))
+        config = configured(*pair, tmp_path, schema, table=False)
+        install(config, include_existing=True)
+        check(*pair, config, schema, table=False)
+        for _ in range(2):
+            play(pair[0], data.draw(random.programs(schema), label="then"))
+            check(*pair, config, schema, table=False)
+        ran += 1
+
+    holds()
+    assert ran >= count
