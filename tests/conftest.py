@@ -60,17 +60,7 @@ EVERYWHERE = (
     "test_natural_keys",
     "test_changed_keys",
     "test_streams",
-)
-    "test_random",
-    "test_random_views",
-    "test_crash",
-    "test_chinook",
-    "test_natural_keys",
-    "test_changed_keys",
-    "test_streams",
     "test_landing_on_views",
-    "test_landing_through_views",
-    "test_views_to_views",
 )
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
