@@ -237,12 +237,12 @@ def _equal(reading: _Reading, part: exp.Expr) -> tuple[str, str] | None:
         return _truth(reading, part.this.unnest(), truth=False)
     if isinstance(part, exp.In) and len(part.expressions) == 1:
         one, other = part.this, part.expressions[0]
-    elif isinstance(part, (exp.EQ, exp.Is, exp.NullSafeEQ)):
+    elif isinstance(part, (exp.EQ, exp.Is, exp.NullSafeEQ)) and not part.args.get("negate"):
         one, other = part.this, part.expression
     else:
         return _truth(reading, part, truth=True)
     for side, value in ((one.unnest(), other.unnest()), (other.unnest(), one.unnest())):
-        column, literal = _base_column(reading, side), _literal(reading.definition.kind, value)
+        column, literal = _base_column(reading, side), _literal(reading, value)
         if column is not None and literal is not None:
             return column, literal
     return None
@@ -275,7 +275,8 @@ def _base_column(reading: _Reading, node: exp.Expr) -> str | None:
     return column.name
 
 
-def _literal(kind: str, node: exp.Expr) -> str | None:
+def _literal(reading: _Reading, node: exp.Expr) -> str | None:
+    kind = reading.definition.kind
     if isinstance(node, exp.Cast) and kind == "postgresql":
         node = node.this.unnest()
     if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and not node.this.is_string:
@@ -284,6 +285,9 @@ def _literal(kind: str, node: exp.Expr) -> str | None:
         return "'" + node.name.replace("'", "''") + "'" if node.is_string else node.name
     if isinstance(node, exp.Boolean):
         return _boolean(kind, truth=bool(node.this))
+    if isinstance(node, exp.Column) and kind == "sqlite":
+        _, stands = reading.places.get(node.this.meta.get("start", -1), (0, ""))
+        return stands if stands.startswith("'") else None
     return "null" if isinstance(node, exp.Null) else None
 
 

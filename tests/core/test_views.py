@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc_sync.core import definitions, views
+from cdc_sync.core import definitions, viewing, views
 from cdc_sync.core.change import Column, Kind, Table
 from cdc_sync.core.definitions import Unfit
 
@@ -90,3 +90,82 @@ def test_whatever_a_definition_holds_it_is_read_or_refused(text: str, kind: str)
             continue
         assert found.source
         assert len(found.items) == len(found.columns)
+
+
+BASE = Table(
+    name="t",
+    schema=None,
+    columns=(
+        Column(name="id", kind=Kind.INTEGER, declared="integer"),
+        Column(name="kind", kind=Kind.TEXT, declared="character varying(10)"),
+        Column(name="active", kind=Kind.BOOLEAN, declared="boolean"),
+        Column(name="n", kind=Kind.INTEGER, declared="integer"),
+    ),
+)
+FIXED = {
+    "kind = 'a'": {"kind": "'a'"},
+    "'it''s' = kind and n = -1": {"kind": "'it''s'", "n": "-1"},
+    "((kind = ('a'))) and (id > 1 and n = 2)": {"kind": "'a'", "n": "2"},
+    "kind in ('a')": {"kind": "'a'"},
+    "kind is null": {"kind": "null"},
+    "kind = 'a' and kind = 'b'": {"kind": "'a'"},
+    "kind = 'a' or n = 2": {},
+    "not (kind = 'a' and n = 2)": {},
+    "kind in ('a', 'b')": {},
+    "kind not in ('a')": {},
+    "kind is not null and n <> 2": {},
+    "not kind = 'a' and kind not like 'a'": {},
+    "kind = id and n = n + 1": {},
+    "lower(kind) = 'a' and kind || 'b' = 'ab'": {},
+}
+
+
+def fixed(kind: str, condition: str) -> dict[str, str]:
+    read = definitions.parse(f"select id from t where {condition}", kind)
+    return dict(viewing.proxy(read, viewing.Facts(columns=("id",)), BASE, "t").fixed)
+
+
+@pytest.mark.parametrize("condition", FIXED)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_a_row_has_that_belongs_is_read_from_plain_equality_alone(kind: str, condition: str) -> None:
+    assert fixed(kind, condition) == FIXED[condition]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("active", {"active": "true"}),
+        ("not active", {"active": "false"}),
+        ("active is false", {"active": "false"}),
+        ("active is not false", {}),
+        ("active is not distinct from true", {"active": "true"}),
+        ("active is distinct from true", {}),
+        ("(kind)::text = 'a'::text", {"kind": "'a'"}),
+        ("(n)::text = '1'::text", {}),
+        ("n = '-1'::integer", {"n": "'-1'"}),
+        ("kind = any (array['a'::text])", {}),
+        ("kind !~~ 'a'::text", {}),
+    ],
+)
+def test_postgresql_is_read_as_it_writes_itself(condition: str, expected: dict[str, str]) -> None:
+    assert fixed("postgresql", condition) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("active", {"active": "1"}),
+        ("not active", {"active": "0"}),
+        ("n", {}),
+        ("KIND == 'a'", {"kind": "'a'"}),
+        ('kind = "a"', {"kind": "'a'"}),
+        ('kind = "n"', {}),
+        ("kind is 'a'", {"kind": "'a'"}),
+        ("kind is not 'a'", {}),
+        ("kind isnull", {"kind": "null"}),
+        ("kind notnull", {}),
+        ("n = cast('5' as integer)", {}),
+    ],
+)
+def test_sqlite_is_read_in_its_own_words(condition: str, expected: dict[str, str]) -> None:
+    assert fixed("sqlite", condition) == expected
