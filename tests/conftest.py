@@ -61,6 +61,8 @@ EVERYWHERE = (
     "test_changed_keys",
     "test_streams",
     "test_landing_on_views",
+    "test_landing_through_views",
+    "test_views_to_views",
 )
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
