@@ -47,12 +47,6 @@ def file(sides: tuple[Side, Side], folder: Path, tables: dict[str, object], **vi
             "view 'infant' reads column 'note', which table 'subject' excludes",
             "exclude it in the view too",
         ),
-        (
-            {"subject": {"key": ["code"], "target": "infant"}},
-            {"infant": {"key": ["code"]}},
-            "would both be 'infant' at the target",
-            "another target",
-        ),
     ],
 )
 def test_what_cannot_be_had_of_a_view_is_refused_by_name(
@@ -74,6 +68,10 @@ def test_what_cannot_be_had_of_a_view_is_refused_by_name(
         ("reference = true", "view 'infant' is no reference"),
         ("wher = \"note = 'x'\"", "[[views]] number 1 has an unknown key 'wher'"),
         ('except = ["adult"]', "view 'infant' has exceptions, but names one view only"),
+        (
+            '[[tables]]\nname = "subject"\nkey = ["code"]\ntarget = "infant"',
+            "'subject' and 'infant' would both be 'infant' at the target",
+        ),
         ('key = ["code"]\nexclude = ["code"]', "view 'infant' excludes 'code', which is part of its key"),
     ],
 )
