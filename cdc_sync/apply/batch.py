@@ -84,6 +84,8 @@ class Batch:
             item.take_over(work)
         for item in work:
             item.mark()
+        for item in work:
+            item.move(work)
         renamed = {item.section.table for item in work if item.section.counts.get("K")}
         for item in reversed(work):
             item.withdraw(renamed)

@@ -20,7 +20,7 @@ from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.layout import layout
 from cdc_sync.core.letters import Reason, State
 from cdc_sync.core.wire import PartRows, Section
-from cdc_sync.databases import Session, units
+from cdc_sync.databases import Session, moving, units
 from cdc_sync.databases.base import constant
 from cdc_sync.errors import CdcSyncError, ConfigError, DatabaseError, Deferred, RefusedRow
 
@@ -122,6 +122,19 @@ class Ladder:
             self.session.database.keep(self.session, self.unit[table].name, query)
             lives_from += sizes[table][0]
         self.units = goes_from
+        for table in tables:
+            self._bind(table)
+
+    def _bind(self, table: str) -> None:
+        """What is said of a row that leaves a view is tried with what is said of it in another one of the table."""
+        unit, work = self.unit[table], self.raw.work[table]
+        for other in self.raw.stage.landed.kin(table):
+            if other in self.raw.work:
+                pairs = sa.table("cdc_sync_pairs", sa.column("place"), sa.column("other"))
+                query = moving.together(work.writer, self.raw.work[other].writer, unit, self.unit[other])
+                self.session.database.keep(self.session, pairs.name, query)
+                same = unit.c.place == pairs.c.place
+                self.session.execute(sa.update(unit).values({unit.c.place: pairs.c.other}).where(same))
 
     def _sizes(self, table: str) -> tuple[int, int]:
         """How many of the table's rows live on, and how many go."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cdc_sync.core.landing import Landing
-from cdc_sync.databases import Session, belonging
+from cdc_sync.databases import Session, belonging, moving
 from cdc_sync.databases.writing import Writer
 from cdc_sync.errors import CdcSyncError
 
@@ -45,3 +45,18 @@ def take_over(session: Session, writer: Writer, others: Iterable[Writer]) -> Non
     for other in others:
         if writer.key == other.key:
             session.execute(belonging.taken_over(writer, other))
+
+
+def note_left(session: Session, writer: Writer) -> None:
+    """Keep what is staged of rows that leave the view."""
+    session.database.keep(session, moving.kept(writer).name, moving.left(writer))
+
+
+def move(session: Session, writer: Writer, others: Iterable[Writer]) -> None:
+    """Give rows their new key that leave a view for another one."""
+    for other in others:
+        if writer.key == other.key:
+            session.database.keep(session, moving.going(writer).name, moving.pairs(writer, other))
+            session.execute(moving.rename(writer))
+            session.execute(moving.forget(writer))
+            session.execute(belonging.forget(writer))

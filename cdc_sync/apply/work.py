@@ -139,6 +139,8 @@ class Work:
     def settle(self) -> None:
         """Keep the fate of those that lived before, the last image of those that live on."""
         self._check_operations()
+        if self.section.counts.get("D") and self.kin:
+            strays.note_left(self.session, self.writer)
         if self.section.keyed:
             name = self.writer.staging.name
             self.session.run("index_staging", {"name": name, "index": f"{name}_seq"})
@@ -169,6 +171,18 @@ class Work:
         if self.section.counts.get("D"):
             alike = self.stage.landed.alike(self.section.table)
             strays.take_over(self.session, self.writer, (o.writer for o in others if o.section.table in alike))
+
+    @property
+    def kin(self) -> list[str]:
+        """Units to which rows may move from this one."""
+        return self.stage.landed.kin(self.section.table)
+
+    def move(self, others: Iterable["Work"]) -> None:
+        """Let rows stay that moved to another view of the same table, and got another key there."""
+        if self.section.counts.get("D") and self.kin:
+            strays.move(
+                self.session, self.writer, (o.writer for o in others if o.section.table in self.kin and o.alive)
+            )
 
     def mark(self) -> None:
         if self.section.keyed:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table, View
 from cdc_sync.core.keys import owner, parents_first
 from cdc_sync.core.renames import Rename, Renames
-from cdc_sync.errors import SchemaMismatch
+from cdc_sync.core.wire import decode_shown
+from cdc_sync.errors import RejectedBatch, SchemaMismatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,22 @@ class Landed:
     def stored(self) -> list[Table]:
         """The tables whose rows are written or looked up, as far as that is known of a view."""
         return [self.landings[n].shown.stored if n in self.landings else table for n, table in self.described.items()]
+
+    def kin(self, name: str) -> list[str]:
+        """Units whose rows come from the same table as this one's, and go to the same: what tells them apart is one.
+
+        Views say from which table they come; where they do not show its primary key, nobody can tell.
+        """
+        return [other for other in self.alike(name) if self._comes(name) and self._comes(name) == self._comes(other)]
+
+    def _comes(self, name: str) -> tuple[str, int] | None:
+        shape, landing = self.shapes[name], self.landings.get(name)
+        if not shape.shows or set(shape.identity) == set(shape.key) or (landing is not None and landing.through):
+            return None
+        try:
+            return decode_shown(shape.shows)[1].table, len(shape.identity)
+        except RejectedBatch:  # what nobody can read says nothing; the rows themselves are whole
+            return None
 
     def column(self, name: str, column: str) -> Column | None:
         """How a column of what is written is described, or of the view where it is compared with a constant."""
