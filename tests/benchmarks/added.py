@@ -5,6 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.benchmarks.measure import Figure, Ratio, Samples, added
 
 NONE, OURS = "no trigger", "cdc-sync"
+VIEW_TOO, VIEW_ALONE = VIEWS = "cdc-sync, view too", "cdc-sync, view alone"
+"""The table and a view over it are synced; the view alone is."""
+
+VIEW = "at most 1.1"
+"""Asked of both, against the table alone."""
+
 UNIT = "µs/row"
 
 Times = Mapping[str, Sequence[float]]
@@ -28,6 +34,9 @@ def _workload(workload: str, times: Times, targets: Targets) -> Iterator[Figure]
     for rival in rivals:
         yield _figure(workload, f"{rival}, added", more[rival])
     yield _figure(workload, f"{OURS}, added", more[OURS], _ratios(workload, more, targets, rivals))
+    for view in (view for view in VIEWS if view in times):
+        ratio = Ratio(against=OURS, ours=more[view], rival=more[OURS], target=VIEW)
+        yield _figure(workload, f"{view}, added", more[view], [ratio])
 
 
 def _figure(workload: str, variant: str, samples: Sequence[float], ratios: Sequence[Ratio] = ()) -> Figure:

@@ -11,11 +11,11 @@ from statistics import median
 import sqlalchemy as sa
 
 from tests.benchmarks import ours, postgres
-from tests.benchmarks.added import NONE, OURS, Targets, figures
+from tests.benchmarks.added import NONE, OURS, VIEWS, Targets, figures
 from tests.benchmarks.measure import Samples, rotated, say
 from tests.benchmarks.postgres import Connection
 from tests.benchmarks.report import Section
-from tests.benchmarks.table import MOVE_ALL, UPDATE_ALL, Row, Table
+from tests.benchmarks.table import MOVE_ALL, UPDATE_ALL, VIEW, VISIT, Row, Table
 
 KEY_ONLY, JSON = "key only", "row_to_json"
 
@@ -155,15 +155,27 @@ def measure(server: sa.URL, table: Table, rows: int, repeats: int) -> Section:
 
 
 def _writers(server: sa.URL, table: Table, stack: ExitStack) -> Writers:
-    variants = (NONE, KEY_ONLY, JSON, OURS)
+    variants = (NONE, KEY_ONLY, JSON, OURS, *(VIEWS if table is VISIT else ()))
     urls = {name: stack.enter_context(postgres.table_database(server, table)) for name in variants}
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    change = ours.install(ours.configured(folder, postgres.text(urls[OURS])))["t"]
-    logs = {NONE: "", KEY_ONLY: "delta", JSON: "delta", OURS: f'cdc_sync."{change}"'}
+    logs = {NONE: "", KEY_ONLY: "delta", JSON: "delta"}
+    for name in variants:
+        if name not in logs:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            logs[name] = _installed(folder, urls[name], name)
     writers = {name: Writer(stack.enter_context(postgres.connected(url)), logs[name]) for name, url in urls.items()}
     writers[KEY_ONLY].connection.execute(KEY_ONLY_TRIGGER)
     writers[JSON].connection.execute(JSON_TRIGGER)
     return writers
+
+
+def _installed(folder: Path, url: sa.URL, variant: str) -> str:
+    """Ours on one variant's database; returns its change table."""
+    text = postgres.text(url)
+    if variant in VIEWS:
+        with postgres.connected(url) as connection:
+            connection.execute(VIEW)
+    path = ours.viewed(folder, text, variant) if variant in VIEWS else ours.configured(folder, text)
+    return f'cdc_sync."{ours.install(path)["t"]}"'
 
 
 def _bulk_round(writers: Writers, order: list[str], table: Table, rows: int, samples: Samples) -> None:

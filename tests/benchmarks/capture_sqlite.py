@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks import lite, ours
-from tests.benchmarks.added import NONE, OURS, Targets, figures
+from tests.benchmarks.added import NONE, OURS, VIEWS, Targets, figures
 from tests.benchmarks.measure import Samples, rotated, say, timed
 from tests.benchmarks.report import Section
-from tests.benchmarks.table import Table
+from tests.benchmarks.table import VIEW, VISIT, Table
 
 JSON = "json_array"
 
@@ -59,11 +59,16 @@ def measure(table: Table, rows: int, repeats: int) -> Section:
 
 
 def _templates(folder: Path, table: Table) -> dict[str, Path]:
-    paths = {name: lite.create(folder / f"{number}.db", table) for number, name in enumerate((NONE, JSON, OURS))}
+    variants = (NONE, JSON, OURS, *(VIEWS if table is VISIT else ()))
+    paths = {name: lite.create(folder / f"{number}.db", table) for number, name in enumerate(variants)}
     new, old = (", ".join(f"{image}.{name}" for name in table.names) for image in ("new", "old"))
     with lite.connected(paths[JSON]) as connection:
         connection.executescript(JSON_TRIGGERS.format(new=new, old=old))
     ours.install(ours.configured(folder, lite.url(paths[OURS])))
+    for view in (view for view in VIEWS if view in paths):
+        with lite.connected(paths[view]) as connection:
+            connection.execute(VIEW)
+        ours.install(ours.viewed(Path(tempfile.mkdtemp(dir=folder)), lite.url(paths[view]), view))
     for path in paths.values():
         with lite.connected(path) as connection:
             connection.execute("pragma wal_checkpoint(truncate)")

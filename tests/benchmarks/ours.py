@@ -6,22 +6,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdc_sync import capture, config, databases, registry
+from tests.benchmarks.added import VIEW_ALONE
 from tests.benchmarks.measure import Finished, Process, child, started
 
 ONE_TABLE: Mapping[str, Sequence[str]] = {"t": ("id",)}
 
 
 def configured(
-    folder: Path, source: str, destination: str = "", tables: Mapping[str, Sequence[str]] = ONE_TABLE
+    folder: Path,
+    source: str,
+    destination: str = "",
+    tables: Mapping[str, Sequence[str]] = ONE_TABLE,
+    views: Mapping[str, Sequence[str]] = {},
 ) -> Path:
     """Write the node's file into an empty folder; URLs as SQLAlchemy reads them, tables with their natural keys."""
     lines = [f'[node]\nname = "benchmark"\ndatabase = {json.dumps(source)}']
-    lines += [f'[[tables]]\nname = "{name}"\nkey = {json.dumps(key)}' for name, key in tables.items()]
+    for of, named in (("tables", tables), ("views", views)):
+        lines += [f'[[{of}]]\nname = "{name}"\nkey = {json.dumps(key)}' for name, key in named.items()]
     if destination:
         lines.append(f'[[destinations]]\nname = "server"\nurl = {json.dumps(destination)}')
     path = folder / "cdc-sync.toml"
     path.write_text("\n\n".join(lines) + "\n")
     return path
+
+
+def viewed(folder: Path, source: str, variant: str) -> Path:
+    """The file of a node with a view over t (``table.VIEW``): beside the table, or alone."""
+    tables = {} if variant == VIEW_ALONE else ONE_TABLE
+    return configured(folder, source, tables=tables, views={"v": ("id",)})
 
 
 def install(path: Path) -> dict[str, str]:

@@ -100,6 +100,9 @@ WIDE = Table(
 )
 """A hundred columns: the visit with ninety answers."""
 
+VIEW = "create view v as select id, site, subject, visit_code, visit_date, weight, bp, updated from t where flag"
+"""Both databases: half of the rows, without two of the visit's columns."""
+
 UPDATE_ALL = "update t set weight = weight + 1"
 """Both databases: no key column changes."""
 
