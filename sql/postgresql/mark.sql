@@ -1,13 +1,14 @@
 -- What tells whether anything that describes tables has changed: the versions of their rows in the catalogue. A tenth of
 -- what reading them costs. Partitions and children belong to their tables; types, to the columns that are of them; tables,
 -- to the views that select from them.
--- (Arrays, because a join with few tables still reads the whole catalogue.)
+-- (Arrays, because a join with few tables still reads the whole catalogue. The names twice unnested, so that how many they
+-- are is no reason to plan anew each time, which took 1.6 of 2 ms.)
 -- Enters: names (text[]), as written in the configuration. Leaves: one text, another one after every such change.
 
 with recursive table_of (oid) as (
     select coalesce(to_regclass(quote_ident(asked.name)), to_regclass(
         (select string_agg(quote_ident(part), '.') from unnest(string_to_array(asked.name, '.')) as part)))::oid
-    from unnest(cast(:names as text[])) as asked (name)
+    from unnest(array(select unnest(cast(:names as text[])))) as asked (name)
     union
     select b.oid from table_of t
     cross join lateral (
