@@ -28,7 +28,7 @@ def table(entry: Mapping[str, Any], number: int, *, of: str = "table") -> Synced
         where=string(entry, "where", place) if "where" in entry else "",
         operations=choices(entry, "operations", place, OPERATIONS),
         capture=choice(entry, "capture", place, CAPTURES),
-        skip_unchanged=flag(entry, "skip_unchanged", place),
+        skip_unchanged=flag(entry, "skip_unchanged", place, default=of == "view"),
         reference=flag(entry, "reference", place),
         view=of == "view",
     )

@@ -20,7 +20,8 @@ class SyncedTable:
     """A table as the DBA's file names it: its natural key, and what of it travels.
 
     ``exclude`` are columns that never leave, ``operations`` what travels, ``where`` a row filter. ``capture`` is how
-    triggers fire, where the database has a choice; ``skip_unchanged`` leaves out updates that changed nothing. A
+    triggers fire, where the database has a choice; ``skip_unchanged`` leaves out updates that changed nothing, or of a
+    view's base nothing that the view shows. A
     ``reference`` is looked up, not captured. A name with wildcards (``*``, ``?``) stands for every table that it fits,
     except ``excepted`` and those that have an entry of their own.
 

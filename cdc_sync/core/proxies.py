@@ -163,7 +163,7 @@ def _made(asked: _Asked, views: Sequence[_Asked]) -> SyncedTable:
         key=tuple(plain[column] for column in asked.entry.key),
         exclude=rest,
         capture=_capture([other.entry for other in mine]),
-        skip_unchanged=bool(rest) or any(other.entry.skip_unchanged for other in mine),
+        skip_unchanged=bool(rest) and any(other.entry.skip_unchanged for other in mine),
         only_views=True,
         watch=_watch(mine),
     )

@@ -82,6 +82,17 @@ def test_changes_outside_of_the_view_send_nothing(laptop: Node) -> None:
     assert [delivered.receipt.applied for delivered in replicate(laptop.config)] == [1]
 
 
+def test_an_update_outside_of_the_view_is_sent_where_nothing_is_compared(
+    pair: tuple[Side, Side], tmp_path: Path
+) -> None:
+    node = Node(pair, tmp_path, skip_unchanged=False)
+    install(node.config)
+    node.arrive("insert into subject (code, kind, weight) values ('s1', 'infant', 3), ('s2', 'adult', 70)")
+    node.source.run("update subject set note = 'n'")
+    assert [table.unsealed for table in status(node.config).tables if table.table == "infant"] == [1]
+    node.arrive("update subject set weight = 4 where code = 's1'")
+
+
 def test_columns_that_the_view_does_not_show_are_not_captured(laptop: Node) -> None:
     laptop.source.run("insert into subject (code, kind, note, secret) values ('s1', 'infant', 'noted', 'hidden')")
     postgresql = laptop.source.kind == "postgresql"
