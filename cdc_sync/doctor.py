@@ -11,6 +11,7 @@ from cdc_sync.core import fit, landing, skew
 from cdc_sync.core.change import Kind, Shapes, Table
 from cdc_sync.core.landing import Landed
 from cdc_sync.core.renames import Renames
+from cdc_sync.core.views import Defined
 from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError
@@ -66,6 +67,7 @@ def examine(database: Database, config: Config) -> list[Finding]:
             captured={name: name for name in now.sent},
             clock=session.run("clock")[0][0],
             comparing=_comparing(session, Landed(shapes=now.shapes, described=now.described)),
+            views=now.defined(session.database.kind),
         )
     for destination in config.databases:
         found += _destination(config, destination, source)
@@ -80,6 +82,7 @@ class _Source:
     captured: Mapping[str, str]
     clock: float
     comparing: Mapping[tuple[str, str], tuple[str, str]]
+    views: Sequence[Defined] = ()
 
 
 def _node(session: Session, config: Config) -> Iterator[Finding]:
@@ -303,9 +306,20 @@ def _destination(config: Config, destination: Destination, source: _Source) -> l
             if registry.is_installed(session) and not registry.role(session).applies:
                 return []
             waiting = list(_aside(session, subject, destination.name, config.deferred_limit))
-            return waiting + list(_target(session, subject, _renamed(source, config.renames)))
+            waiting += _target(session, subject, _renamed(source, config.renames))
+            return waiting + (list(_defined(session, subject, source, config.renames)) if source.views else [])
     except CdcSyncError as error:
         return [Finding(subject=subject, message=str(error), mend=error.hint)]
+
+
+def _defined(session: Session, subject: str, source: _Source, renames: Renames) -> Iterator[Finding]:
+    """Views that show something else there than here."""
+    from cdc_sync import counterparts  # sqlglot costs a fifth of a second at every start; few files have a view
+
+    for name, what in counterparts.differences(session, source.views, renames):
+        message = f"view {name!r} is another one there: {what}"
+        mend = "define it alike on both sides; install-triggers --with-views makes it where there is none"
+        yield Finding(subject=subject, message=message, mend=mend, urgent=False)
 
 
 def _renamed(source: _Source, renames: Renames) -> _Source:

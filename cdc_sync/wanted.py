@@ -9,6 +9,7 @@ from types import MappingProxyType
 from cdc_sync.core import plan, proxies
 from cdc_sync.core.change import Shapes, Table, watched
 from cdc_sync.core.plan import SyncedTable
+from cdc_sync.core.views import Defined
 from cdc_sync.core.wire import encode_declared, encode_settings, encode_shape, encode_shown
 from cdc_sync.databases import Database, Session, Tracked
 from cdc_sync.errors import ConfigError
@@ -92,6 +93,10 @@ class Wanted:
         """The tables and views of which rows travel under their own names."""
         tables = [capture.name for capture in self.captures if not capture.tracked.settings.only_views]
         return [*tables, *(view.name for view in self.views)]
+
+    def defined(self, kind: str) -> list[Defined]:
+        """The views as they are defined here, in a database of this kind."""
+        return [Defined(name=view.name, kind=kind, view=view.tracked.table.shown) for view in self.views]
 
 
 def wanted(

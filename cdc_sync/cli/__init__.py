@@ -14,7 +14,7 @@ import click
 from cdc_sync import __version__, capture, config, databases, follow, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
-from cdc_sync.cli import carry, conflicts, inspect, letters, peers, receipts, rejoin, repair, serve
+from cdc_sync.cli import carry, conflicts, inspect, letters, made, peers, receipts, rejoin, repair, serve
 from cdc_sync.cli.terminal import config_option, progress
 from cdc_sync.databases import Mode
 from cdc_sync.errors import CdcSyncError, Deferred, counted
@@ -65,20 +65,31 @@ main.add_command(serve.serve)
 @config_option
 @click.option("--dry-run", is_flag=True, help="Print the SQL and touch nothing.")
 @click.option("--include-existing", is_flag=True, help="Also send the rows that stand in the tables already.")
-def install_triggers(config_path: Path, *, dry_run: bool, include_existing: bool) -> None:
+@click.option("--with-views", is_flag=True, help="Also make views that are missing at destinations or here.")
+@click.pass_context
+def install_triggers(
+    context: click.Context, config_path: Path, *, dry_run: bool, include_existing: bool, with_views: bool
+) -> None:
     """Install triggers that capture every change. Doing it twice changes nothing.
 
     Example: cdc-sync install-triggers --dry-run > review.sql
     """
     settings = config.load(config_path)
     with databases.connect(settings.node.database, settings.folder) as database:
-        if dry_run:
-            with database.begin(Mode.READ) as session:
-                click.echo(capture.install_script(session, settings))
-            return
-        report = capture.install(
-            database, settings, include_existing=include_existing, seal=lambda: ship.seal_waiting(database, settings)
-        )
+        if settings.tables or not with_views:
+            _install(database, settings, dry_run=dry_run, include_existing=include_existing)
+        if with_views and not made.views(database, settings, dry_run=dry_run):
+            context.exit(Deferred.exit_code)
+
+
+def _install(database: databases.Database, settings: config.Config, *, dry_run: bool, include_existing: bool) -> None:
+    if dry_run:
+        with database.begin(Mode.READ) as session:
+            click.echo(capture.install_script(session, settings))
+        return
+    report = capture.install(
+        database, settings, include_existing=include_existing, seal=lambda: ship.seal_waiting(database, settings)
+    )
     for table in report:
         click.echo(f"{table.table}: {table.state}, {_existing(table)}")
         if table.unseen:

@@ -86,7 +86,8 @@ class View:
     that are taken as they are, each with the base's; ``constants`` those that are the same in all rows, each with its
     literal; ``fixed`` the base's columns that the condition sets equal to a literal: what a row has, if it belongs.
     ``fired``: triggers or rules say what is to be done when it is written. ``writable``: it takes inserts, updates and
-    deletes, by these or by itself. ``refusal`` says, for any other view, in one sentence why it is none of these
+    deletes, by these or by itself. ``collated`` are columns of the base that it computes with, and whose texts compare
+    otherwise than those of their type do. ``refusal`` says, for any other view, in one sentence why it is none of these
     (``base`` is None then). SQL is that of the view's own database.
     """
 
@@ -100,6 +101,7 @@ class View:
     fixed: tuple[tuple[str, str], ...] = ()
     fired: bool = False
     writable: bool = False
+    collated: tuple[str, ...] = ()
     refusal: str = ""
 
 

@@ -3,7 +3,7 @@
 A filter must give the same answer whenever and wherever it is asked, so it speaks of one row's own columns alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn
 
 import sqlglot
@@ -74,22 +74,22 @@ def render(where: str, table: str, database: str, column: Callable[[str], str]) 
 
     Raises ConfigError for what sqlglot cannot carry over to that database.
     """
-    condition = parse(where, table).copy()
+    try:
+        return written(parse(where, table).copy(), database, column)
+    except SqlglotError as error:
+        _refuse(table, f"cannot be carried over to {database}: {error}", hint="write it with plainer operators")
+
+
+def written(tree: exp.Expr, database: str, column: Callable[[str], str]) -> str:
+    """An expression, which is changed, in a database's own SQL. Raises SqlglotError for what it cannot say."""
     standing: dict[str, str] = {}
-    for i, node in enumerate(list(_columns(condition))):
+    for i, node in enumerate(list(tree.find_all(exp.Column))):
         mark = f"cdc_sync_column_{i}_"
         standing[mark] = column(node.name)
         new = exp.column(mark)
-        condition = new if node is condition else condition
+        tree = new if node is tree else tree
         node.replace(new)
-    try:
-        text = condition.sql(dialect=DIALECTS[database], unsupported_level=ErrorLevel.RAISE, comments=False)
-    except SqlglotError as error:
-        _refuse(table, f"cannot be carried over to {database}: {error}", hint="write it with plainer operators")
+    text = tree.sql(dialect=DIALECTS[database], unsupported_level=ErrorLevel.RAISE, comments=False)
     for mark, name in standing.items():
         text = text.replace(mark, name)
     return text
-
-
-def _columns(condition: exp.Expression) -> Iterator[exp.Column]:
-    return condition.find_all(exp.Column)

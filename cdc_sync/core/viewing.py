@@ -98,7 +98,13 @@ def proxy(definition: Definition, facts: Facts, source: Table, called: str) -> V
         fixed=tuple(_fixed(reading)),
         fired=facts.fired,
         writable=facts.writable,
+        collated=tuple(_collated(source.stored, [*texts, condition], definition.kind)),
     )
+
+
+def _collated(base: Table, texts: Sequence[str], kind: str) -> list[str]:
+    computed = {column for text in texts if views.plain(text) is None for column in views.reads(text, kind)}
+    return [column.name for column in base.columns if column.collation and column.name in computed]
 
 
 def _both(one: str, other: str) -> str:

@@ -7,7 +7,7 @@ what is qualified or called has a point or a parenthesis beside it.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cdc_sync.core.change import Column, Reference, Table, View
 
@@ -83,6 +83,15 @@ def _closes(found: Sequence[str]) -> int:
 
 
 # --- a view as a table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defined:
+    """A view as its origin defines it, under its own names; ``kind`` is that of the origin's database."""
+
+    name: str
+    kind: str
+    view: View
 
 
 def shown(view: View, columns: Sequence[Column], name: str, schema: str | None) -> Table:
