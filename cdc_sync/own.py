@@ -13,7 +13,8 @@ from cdc_sync.core.conflicts import Policies
 from cdc_sync.core.landing import Landed
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, Tracked, pages, tombstones, versions
-from cdc_sync.databases.reading import Reader, prepare
+from cdc_sync.databases.before import prepare
+from cdc_sync.databases.reading import Reader
 from cdc_sync.databases.source import Source
 
 Dated = Callable[[str], bool]

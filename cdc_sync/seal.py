@@ -16,7 +16,8 @@ from cdc_sync.core.keys import parents_first
 from cdc_sync.core.plan import OPERATIONS, reachable
 from cdc_sync.core.wire import Header, Part, PartRows, Sealed, Section
 from cdc_sync.databases import Database, Mode, Session, known, notes, strays
-from cdc_sync.databases.reading import Reader, prepare
+from cdc_sync.databases.before import prepare
+from cdc_sync.databases.reading import Reader
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError
 

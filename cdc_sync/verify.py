@@ -26,8 +26,9 @@ from cdc_sync.config import Config, Destination
 from cdc_sync.core import digest, fit
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, comparing, notes, pages
+from cdc_sync.databases.before import prepare
 from cdc_sync.databases.comparing import DIFFERENT, MISSING, Between, Judge
-from cdc_sync.databases.reading import DIFFERS, STANDS, Reader, prepare
+from cdc_sync.databases.reading import DIFFERS, STANDS, Reader
 from cdc_sync.databases.source import Source
 from cdc_sync.errors import ConfigError, Deferred
 from cdc_sync.resync import chosen

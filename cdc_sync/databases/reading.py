@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cdc_sync.core.change import Reference, Shape, Shapes
-from cdc_sync.core.keys import Plain, parents_first, steps
+from cdc_sync.core.keys import Plain, steps
 from cdc_sync.databases.base import Session, constant
 from cdc_sync.databases.source import FOR, OWN, Source
 from cdc_sync.databases.sqlfiles import quote
@@ -57,7 +57,7 @@ class Reader:
 
     def _noted(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         change = self.source.change(name)
-        ops = sa.select(self._raw_op(name, change).label("op")).where(self._taken(name, change)).subquery()
+        ops = sa.select(self._raw_op(name, change).label("op")).where(self.taken(name, change)).subquery()
         return sa.select(constant(name), ops.c.op, sa.func.count()).group_by(ops.c.op)
 
     def counts(self, name: str) -> sa.Select[*tuple[Any, ...]]:
@@ -81,8 +81,8 @@ class Reader:
             parents += found
         old: list[Expression] = []
         if keyed:
-            before = self._before(name, change)
-            rows, old = self._key_before(rows, before, shape)
+            before = self.before(name, change)
+            rows, old = self.key_before(rows, before, shape)
             was = [sa.case((op == constant("K"), before[column])) for column in shape.identity]
             old += [*was, self._standing(name, [change.c[c] for c in shape.identity]), self._standing(name, was)]
         columns = [seq, op, self.source.database.captured_at(captured_at)]
@@ -122,7 +122,7 @@ class Reader:
         visible = self.visible(name, "cdc_sync_live")
         there = live.c[group[0]].is_not(None)
         stands = there if visible is None else sa.and_(there, visible)
-        rows = events.outerjoin(live, _equal(live, group, [events.c[column] for column in group]))
+        rows = events.outerjoin(live, equal(live, group, [events.c[column] for column in group]))
         same = (live.c[c].is_not_distinct_from(events.c[c]) for c in self.source.shapes[name].key)
         seq, op = self._settled(events, stands, sa.and_(*same), moving=name in self.moving)
         last = sa.and_(seq == events.c.cdc_sync_newest, stands, op != constant("D"))
@@ -190,7 +190,7 @@ class Reader:
             change.c[column].is_distinct_from(change.c[old[column]]) for column in self.source.shapes[name].identity
         ]
         keyed = self._raw_op(name, change) == constant("K")
-        return sa.select(constant(1)).where(self._taken(name, change), keyed, sa.or_(*different)).limit(1)
+        return sa.select(constant(1)).where(self.taken(name, change), keyed, sa.or_(*different)).limit(1)
 
     def stream(self, name: str, *, filtered: bool) -> sa.Select[*tuple[Any, ...]]:
         """The changes that the seal takes, each with its operation; with a filter, as one would see them through it.
@@ -202,7 +202,7 @@ class Reader:
         old = self.source.old(name)
         now, before = self.source.seen(name, change, "cdc_sync_captured_row") if filtered else (None, None)
         rest = [*(change.c[column] for column in old.values())]
-        op, taken = self._plain_op(name, change), [self._taken(name, change), *self._own(name, change)]
+        op, taken = self._plain_op(name, change), [self.taken(name, change), *self._own(name, change)]
         if now is None or before is None:
             columns = [change.c[column] for column in self.source.shapes[name].names]
             return sa.select(seq, op.label(OWN[1]), at, *columns, *rest).where(*taken)
@@ -236,12 +236,12 @@ class Reader:
 
     def _standing(self, name: str, identity: Sequence[Expression]) -> Expression:
         """1 where a row of the table has this identity now, else 0."""
-        return sa.case((self._stands(name, identity), constant(1)), else_=constant(0))
+        return sa.case((self.stands(name, identity), constant(1)), else_=constant(0))
 
-    def _stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
+    def stands(self, name: str, identity: Sequence[Expression]) -> sa.Exists:
         live, columns = self.source.tables[name].alias("cdc_sync_standing"), self.source.shapes[name].identity
         visible = self.visible(name, "cdc_sync_standing")
-        found = sa.select(constant(1)).select_from(live).where(_equal(live, columns, identity))
+        found = sa.select(constant(1)).select_from(live).where(equal(live, columns, identity))
         return (found if visible is None else found.where(visible)).exists()
 
     def _raw_op(self, name: str, change: sa.FromClause) -> Expression:
@@ -257,7 +257,7 @@ class Reader:
     def unsealed(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
         return self.source.database.unsealed(change, self.source.tracked[name].change)
 
-    def _taken(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
+    def taken(self, name: str, change: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether a change is captured and not sealed; a note is no change."""
         taken = self.unsealed(name, change)
         if name in self.noting:
@@ -267,7 +267,7 @@ class Reader:
         removed = sa.select(self.replaced[name].c.seq).where(self.replaced[name].c.seq == change.c[OWN[0]]).exists()
         return sa.and_(taken, sa.or_(change.c[OWN[1]] != constant(MAYBE), removed))
 
-    def _before(self, name: str, change: sa.FromClause) -> dict[str, Expression]:
+    def before(self, name: str, change: sa.FromClause) -> dict[str, Expression]:
         """Watched columns as they were before the change: in a delete its own row, in a key change the old values."""
         op = change.c[OWN[1]]
         deleted, changed = op == constant("D"), op == constant("K")
@@ -281,7 +281,7 @@ class Reader:
     ) -> tuple[sa.FromClause, list[Expression]]:
         """Join the parent that the values point at *now*; returns the leaves of its natural key."""
         parent = self.source.tables[reference.table].alias()
-        rows = rows.outerjoin(parent, _equal(parent, reference.target, [values[c] for c in reference.columns]))
+        rows = rows.outerjoin(parent, equal(parent, reference.target, [values[c] for c in reference.columns]))
         leaves: list[Expression] = []
         for step in steps(self.source.shapes[reference.table]):
             if isinstance(step, Plain):
@@ -291,7 +291,7 @@ class Reader:
                 leaves += found
         return rows, leaves
 
-    def _key_before(
+    def key_before(
         self, rows: sa.FromClause, values: Mapping[str, Expression], shape: Shape
     ) -> tuple[sa.FromClause, list[Expression]]:
         """The leaves of a row's own natural key, with every parent named as it was *before the batch*."""
@@ -310,27 +310,27 @@ class Reader:
         origin = self.origins.get((reference.table, reference.target))
         parent = self.source.tables[reference.table].alias()
         wanted = [values[column] for column in reference.columns]
-        rows = rows.outerjoin(parent, _equal(parent, reference.target, wanted))
-        rows, leaves = self._key_before(rows, dict(parent.c), self.source.shapes[reference.table])
+        rows = rows.outerjoin(parent, equal(parent, reference.target, wanted))
+        rows, leaves = self.key_before(rows, dict(parent.c), self.source.shapes[reference.table])
         if origin is None:
             return rows, leaves
         kept = origin.alias()
-        rows = rows.outerjoin(kept, _equal(kept, [f"t{i}" for i in range(len(wanted))], wanted))
+        rows = rows.outerjoin(kept, equal(kept, [f"t{i}" for i in range(len(wanted))], wanted))
         there = kept.c.t0.is_not(None)
         return rows, [sa.case((there, kept.c[f"k{i}"]), else_=leaf) for i, leaf in enumerate(leaves)]
 
     def departures(self, name: str) -> sa.Select[*tuple[Any, ...]]:
         """The natural keys, as they were before the batch, of rows that were deleted or changed theirs."""
         change = self.stream(name, filtered=True).subquery("cdc_sync_gone")
-        rows, leaves = self._key_before(change, self._before(name, change), self.source.shapes[name])
+        rows, leaves = self.key_before(change, self.before(name, change), self.source.shapes[name])
         gone = change.c[OWN[1]].in_([constant("D"), constant("K")])
         return sa.select(*(leaf.label(f"k{i}") for i, leaf in enumerate(leaves))).select_from(rows).where(gone)
 
     def gone(self, name: str, after: int = 0) -> sa.Select[*tuple[Any, ...]]:
         """When rows were deleted or given another key, and the leaves of the keys that they had, after some change."""
         change, key = self._images(name), self.source.shapes[name].key
-        before = self._before(name, change)
-        rows, leaves = self._key_before(change, before, self.source.shapes[name])
+        before = self.before(name, change)
+        rows, leaves = self.key_before(change, before, self.source.shapes[name])
         op, others = change.c[OWN[1]], (before[c].is_distinct_from(change.c[c]) for c in key)
         went = sa.or_(op == constant("D"), sa.and_(op == constant("K"), sa.or_(*others)))
         at = sa.cast(self.source.database.captured_at(change.c[OWN[2]]), sa.Text)
@@ -338,152 +338,13 @@ class Reader:
         labelled = [column.label(f"c{i}") for i, column in enumerate((at, *shown))]
         return sa.select(*labelled).select_from(rows).where(went, change.c[OWN[0]] > constant(after))
 
-    def keep_origins(self, session: Session, name: str, target: tuple[str, ...], table: str) -> None:
-        """Keep the keys from before the batch of parents that were deleted or changed their key in it.
-
-        A value of the ``target`` columns belonged to a row before the batch if rows left it once more often than rows
-        came to it, or as often and one stands there now: a count, because a statement that shifts keys is logged row
-        by row and arrivals can come before departures. The first to leave was the one that stood there. ``usurped``
-        says that one stands there now although a row has left; ``at``, when the last one did.
-        """
-        places = [f"t{i}" for i in range(len(target))]
-        leaving = self._leaving(name, target)
-        arrived = self._arrived(name, target)
-        live = self.source.tables[name].alias()
-        here = [leaving.c[place] for place in places]
-        rows: sa.FromClause = leaving.outerjoin(arrived, _equal(arrived, places, here))
-        rows = rows.outerjoin(live, _equal(live, target, here))
-        stands = sa.case((live.c[target[0]].is_not(None), constant(1)), else_=constant(0))
-        stood = leaving.c.departures - sa.func.coalesce(arrived.c.arrivals, constant(0)) + stands
-        before = {column: leaving.c[f"b{i}"] for i, column in enumerate(self.source.watched(name))}
-        rows, leaves = self._key_before(rows, before, self.source.shapes[name])
-        query = (
-            sa.select(
-                *here,
-                *(leaf.label(f"k{i}") for i, leaf in enumerate(leaves)),
-                (leaving.c.vacated * stands).label("usurped"),
-                leaving.c.at,
-            )
-            .select_from(rows)
-            .where(leaving.c.place == constant(1), stood == constant(1))
-        )
-        session.database.keep(session, table, query)
-        names = [*places, *(f"k{i}" for i in range(len(leaves))), "usurped", "at"]
-        self.origins[name, target] = kept = sa.table(table, *(sa.column(column) for column in names))
-        if session.query(sa.select(constant(1)).where(kept.c.usurped == constant(1)).limit(1)):
-            self.usurped.add((name, target))
-
-    def keep_replaced(self, session: Session, name: str, table: str) -> None:
-        """Find which rows of those that REPLACE may have removed are gone; only these count as deleted, from now on.
-
-        A row that stood in the way of another was noted first. If the next thing to happen at its identity is that a
-        row arrives there, or if nothing happens and no row stands there now, then it was removed without a word. If it
-        leaves, it still lived; if it is noted again, that note decides.
-        """
-        events = self._comings_and_goings(name)
-        places = [column for column in events.c if column.name.startswith("t")]
-        following = sa.func.lead(events.c.event).over(partition_by=places, order_by=events.c.seq)
-        noted = sa.select(events, following.label("following")).cte("cdc_sync_noted")
-        here = [noted.c[column.name] for column in places]
-        stands = self._stands(name, here)
-        gone = sa.or_(noted.c.following == constant("comes"), sa.and_(noted.c.following.is_(None), sa.not_(stands)))
-        session.database.keep(session, table, sa.select(noted.c.seq).where(noted.c.event == constant("noted"), gone))
-        self.replaced[name] = sa.table(table, sa.column("seq"))
-
-    def _comings_and_goings(self, name: str) -> sa.CTE:
-        """Each time that a row came to an identity (``t0``...), left it, or was noted there."""
-        change, old = self.source.change(name), self.source.old(name)
-        op, identity = change.c[OWN[1]], self.source.shapes[name].identity
-        here = [change.c[column] for column in identity]
-        there = [change.c[old[column]] for column in identity]
-        moved = sa.and_(
-            op == constant("U"), *[sa.or_(*(a.is_distinct_from(b) for a, b in zip(here, there, strict=True)))]
-        )
-        cases = [
-            ("noted", here, op == constant(MAYBE)),
-            ("comes", here, sa.or_(op == constant("I"), moved)),
-            ("leaves", here, op == constant("D")),
-            ("leaves", there, moved),
-        ]
-        queries = [
-            sa.select(
-                change.c[OWN[0]].label("seq"),
-                constant(event).label("event"),
-                *(value.label(f"t{i}") for i, value in enumerate(values)),
-            ).where(self._taken(name, change), condition)
-            for event, values, condition in cases
-        ]
-        return sa.union_all(*queries).cte("cdc_sync_comings_and_goings")
-
-    def _leaving(self, name: str, target: tuple[str, ...]) -> sa.CTE:
-        """Rows that left a value of the target columns, by deletion or key change, in order of leaving."""
-        change = self.stream(name, filtered=False).subquery("cdc_sync_departed")
-        before = self._before(name, change)
-        here = [before[column] for column in target]
-        elsewhere = [before[column].is_distinct_from(change.c[column]) for column in target]
-        vacated = sa.case((sa.or_(change.c[OWN[1]] == constant("D"), *elsewhere), constant(1)), else_=constant(0))
-        return (
-            sa.select(
-                *(value.label(f"t{i}") for i, value in enumerate(here)),
-                *(value.label(f"b{i}") for i, value in enumerate(before.values())),
-                sa.func.max(vacated).over(partition_by=here).label("vacated"),
-                sa.func.max(change.c[OWN[2]]).over(partition_by=here).label("at"),
-                sa.func.row_number().over(partition_by=here, order_by=change.c[OWN[0]]).label("place"),
-                sa.func.count().over(partition_by=here).label("departures"),
-            )
-            .where(change.c[OWN[1]].in_([constant("D"), constant("K")]))
-            .cte("cdc_sync_leaving")
-        )
-
-    def _arrived(self, name: str, target: tuple[str, ...]) -> sa.CTE:
-        """How many rows came to each value of the target columns, by insertion or key change."""
-        change = self.stream(name, filtered=False).subquery("cdc_sync_come")
-        return (
-            sa.select(
-                *(change.c[column].label(f"t{i}") for i, column in enumerate(target)),
-                sa.func.count().label("arrivals"),
-            )
-            .where(change.c[OWN[1]].in_([constant("I"), constant("K")]))
-            .group_by(*(change.c[column] for column in target))
-            .cte("cdc_sync_arrived")
-        )
-
-
-_GONE = {"D", "K", MAYBE, LEFT}
-"""Operations after which a key from before the batch cannot be found any more."""
-
-
-def prepare(session: Session, source: Source) -> tuple[Reader, Mapping[str, Mapping[str, int]]]:
-    """Who reads what waits, knowing all keys from before it; and how many changes of each operation wait, by table."""
-    names = sorted(source.tracked)
-    upto = {name: session.database.newest(session, source.tracked[name].change) for name in names}
-    reader = Reader(source, upto)
-    noted = reader.noted(session)
-    reader.noting = {name for name in names if not noted[name].keys().isdisjoint(NOTES)}
-    replacing = [name for name in names if MAYBE in noted[name]]
-    for i, name in enumerate(name for name in replacing if source.tracked[name].base is None):
-        reader.keep_replaced(session, name, f"cdc_sync_replaced_{i}")
-    for name in replacing:
-        reader.replaced[name] = reader.replaced[source.tracked[name].stored.settings.name]
-    gone = {name for name in names if not _GONE.isdisjoint(noted[name])}
-    for i, (table, target) in enumerate(_parents_to_keep(source, gone)):
-        reader.keep_origins(session, table, target, f"cdc_sync_origin_{i}")
-    return reader, noted
-
-
-def _parents_to_keep(source: Source, gone: set[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Parents whose old keys this batch needs, grandparents first, because their children's keys run through them."""
-    wanted = [entry for entry in pointed_at(source.shapes) if entry[0] in gone]
-    order = parents_first(source.shapes)
-    return sorted(wanted, key=lambda entry: (order.index(entry[0]), entry[1]))
-
 
 def _counted(operations: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
     counted = operations.subquery("cdc_sync_operations")
     return sa.select(counted.c.op, sa.func.count()).group_by(counted.c.op)
 
 
-def _equal(table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]) -> sa.ColumnElement[bool]:
+def equal(table: sa.FromClause, columns: Sequence[str], values: Sequence[Expression]) -> sa.ColumnElement[bool]:
     return sa.and_(*(table.c[column] == value for column, value in zip(columns, values, strict=True)))
 
 
