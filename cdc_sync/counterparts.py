@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cdc_sync import databases
 from cdc_sync.config import Config
+from cdc_sync.core import harmless
 from cdc_sync.core import renames as naming
 from cdc_sync.core.change import Table
 from cdc_sync.core.counterparts import Counterpart
@@ -40,8 +41,10 @@ def arrived(session: Session) -> list[Known]:
     """The views of others, as they were defined in the newest batch of each that has rows of them."""
     found: dict[tuple[str, str], Known] = {}
     for origin, header, renames in session.run("views/arrived"):
-        for shape in decode_header(bytes(header)).shapes:
-            if shape.shows:
+        read = decode_header(bytes(header))
+        sent = {section.table for section in read.sections}
+        for shape in read.shapes:
+            if shape.shows and shape.name in sent:
                 kind, view = decode_shown(shape.shows)
                 found[origin, shape.name] = Defined(name=shape.name, kind=kind, view=view), naming.decode(renames)
     return list(found.values())
@@ -55,7 +58,8 @@ def make(database: Database, config: Config, *, dry_run: bool = False) -> Iterat
     with database.begin(Mode.READ) as session:
         mine = wanted(session, config.tables).defined(database.kind) if config.tables else []
         others = arrived(session) if is_installed(session) else []
-    yield from _make(database, HERE, others, dry_run=dry_run)
+    yield from _make(database, HERE, [known for known in others if not _odd(known)], dry_run=dry_run)
+    yield from map(_strange, filter(_odd, others))
     for destination in config.databases if mine else ():
         try:
             with databases.connect(destination.url, config.folder) as target:
@@ -63,6 +67,20 @@ def make(database: Database, config: Config, *, dry_run: bool = False) -> Iterat
         except CdcSyncError as error:
             names = ((config.renames.table(defined.name)) for defined in mine)
             yield from (_refused(destination.name, name, error) for name in names)
+
+
+def _odd(known: Known) -> bool:
+    return harmless.odd(known[0].view) is not None
+
+
+def _strange(known: Known) -> Made:
+    defined, renames = known
+    return Made(
+        destination=HERE,
+        view=renames.table(defined.name),
+        refusal=f"what its origin says of view {defined.name!r} may be more than expressions, and is not run",
+        hint="create the view yourself, as its origin has it",
+    )
 
 
 def _make(database: Database, destination: str, known: Sequence[Known], *, dry_run: bool) -> list[Made]:

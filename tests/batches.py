@@ -1,7 +1,7 @@
 """Batches made by hand, for tests of what receives them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,6 +30,7 @@ class Maker:
         table: str = "subject",
         counts: Mapping[str, int] | None = None,
         op: str = "I",
+        shows: str = "",
     ) -> tuple[Sealed, list[bytes]]:
         """The next batch and its parts: one part for each code."""
         packed = [
@@ -37,6 +38,7 @@ class Maker:
             for i, code in enumerate(codes, 1)
         ]
         shape = Shape(name=table, fields=(Field(name="code", kind=Kind.TEXT),), identity=("code",), key=("code",))
+        shape = replace(shape, shows=shows)
         header = Header(
             version=wire.VERSION,
             node=self.name,

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import run, untouched
+from cdc_sync import databases, receive
+from cdc_sync.core.change import Table, View
+from cdc_sync.core.wire import encode_shown
+from tests.batches import Maker
+from tests.commands.conftest import KINDS, run, untouched
 from tests.conftest import Make
 from tests.nodes import Side, replicate, write_config
 
@@ -95,3 +99,21 @@ def test_a_server_makes_the_views_that_arrived_with_batches(travel: Travel, tmp_
     assert result.exit_code == 0
     assert "view infant at this node: made" in result.stdout
     assert travel.target.rows("select infant_code, weight from infant") == [("a", 3)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_another_node_says_of_its_view_is_not_run_where_it_may_be_a_statement(
+    make_side: Make, tmp_path: Path, kind: str
+) -> None:
+    server = make_side(kind, "server")
+    server.script(TABLE)
+    view = View(table="subject", expressions=(("code", '"code" from subject; drop table subject; select 1'),))
+    shows = encode_shown(kind, Table(name="infant", schema=None, columns=(), view=view))
+    config = write_config(tmp_path, "server", server, {}, {})
+    with databases.connect(config.node.database, config.folder) as database:
+        receive.prepare(database)
+        receive.store(database, *Maker("laptop").seal(table="infant", shows=shows))
+    result = run("install-triggers", config, "--with-views")
+    assert result.exit_code == 3
+    assert "what its origin says of view 'infant' may be more than expressions, and is not run" in result.stderr
+    assert server.rows("select count(*) from subject") == [(0,)]
