@@ -136,6 +136,7 @@ def _entries(
     described = {**describe(session, [entry.name for entry in entries]), **views_as}
     _check_once(entries, described)
     plan.check_names(entries, described, existing if not views else [*existing, *shown])
+    proxies.check(entries, described)
     if views:
         entries = proxies.entries(entries, described, session.database.kind)
         described = {**describe(session, [entry.name for entry in entries]), **views_as}

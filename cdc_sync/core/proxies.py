@@ -31,7 +31,6 @@ def entries(wanted: Sequence[SyncedTable], described: Mapping[str, Table], kind:
     ``kind`` is the database's. Raises ConfigError for a view that is no proxy of one table, or asks for what its base
     does not give.
     """
-    _check_kinds(wanted, described)
     views = [_asked(_keyed(entry, wanted, described), described, kind) for entry in wanted if entry.view]
     found = [made for entry in wanted if not entry.view and (made := _with_views(entry, described, views))]
     named = {described[entry.name].called for entry in found}
@@ -48,11 +47,15 @@ def base_of(view: SyncedTable, wanted: Iterable[SyncedTable], described: Mapping
     return next(entry for entry in wanted if not entry.view and described[entry.name].called == called)
 
 
-def _check_kinds(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:
+def check(wanted: Sequence[SyncedTable], described: Mapping[str, Table]) -> None:
+    """Raise ConfigError for a view among the tables or a table among the views, and for a view that is no proxy."""
     for entry in wanted:
         view = described[entry.name].view
         if view is not None and not entry.view:
-            raise ConfigError(f"{entry.name!r} is a view", hint="write its entry under [[views]]")
+            raise ConfigError(
+                f"the database has no table {entry.name!r}, but a view of this name",
+                hint="write its entry under [[views]], or name its table",
+            )
         if entry.view and view is None:
             raise ConfigError(f"{entry.name!r} is a table and no view", hint="write its entry under [[tables]]")
         if view is not None and view.base is None:

@@ -40,7 +40,7 @@ def file(sides: tuple[Side, Side], folder: Path, tables: dict[str, object], **vi
         ({}, {"infant": {"key": ["cod"]}}, "view 'infant' has no column 'cod'", "did you mean 'code'?"),
         ({}, {"infants": {"key": ["code"]}}, "the database has no view 'infants'", "did you mean 'infant'?"),
         ({}, {"subject": {"key": ["code"]}}, "'subject' is a table and no view", "[[tables]]"),
-        ({"infant": ["code"]}, {}, "'infant' is a view", "[[views]]"),
+        ({"infant": ["code"]}, {}, "no table 'infant', but a view", "[[views]]"),
         (
             {"subject": {"key": ["code"], "exclude": ["note"]}},
             {"infant": {"key": ["code"]}},

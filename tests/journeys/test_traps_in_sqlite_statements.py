@@ -115,7 +115,8 @@ def test_the_change_table_has_no_constraint_that_a_policy_could_act_on(subjects:
     table = change_table(subjects.source)
     columns = subjects.source.rows(f"select name, type, \"notnull\", dflt_value, pk from pragma_table_info('{table}')")
     assert columns[0] == ("cdc_sync_seq", "INTEGER", 0, None, 1)
-    assert {column[1:] for column in columns[1:]} == {("", 0, None, 0)}
+    assert {column[1] for column in columns[1:]} == {"", "TEXT", "INTEGER"}
+    assert {column[2:] for column in columns[1:]} == {(0, None, 0)}
     assert subjects.source.rows(f"select * from pragma_index_list('{table}')") == []
     assert subjects.source.rows(f"select * from pragma_foreign_key_list('{table}')") == []
     ((sql,),) = subjects.source.rows("select sql from sqlite_master where name = ?", (table,))
