@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from cdc_sync import databases
 from cdc_sync.config import Config
-from cdc_sync.core import harmless
 from cdc_sync.core import renames as naming
 from cdc_sync.core.change import Table
-from cdc_sync.core.counterparts import Counterpart
 from cdc_sync.core.renames import Renames
-from cdc_sync.core.views import Defined
+from cdc_sync.core.views import Defined, harmless
+from cdc_sync.core.views.counterparts import Counterpart
 from cdc_sync.core.wire import decode_header, decode_shown
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.errors import CdcSyncError, DatabaseError, SchemaMismatch

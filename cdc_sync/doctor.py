@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from cdc_sync import aside, databases, peers, registry, troubles
 from cdc_sync.config import Config, Destination
-from cdc_sync.core import fit, landing, skew
+from cdc_sync.core import fit, skew
 from cdc_sync.core.change import Kind, Shapes, Table
-from cdc_sync.core.landing import Landed
 from cdc_sync.core.renames import Renames
-from cdc_sync.core.views import Defined
+from cdc_sync.core.views import Defined, landing
+from cdc_sync.core.views.landing import Landed
 from cdc_sync.core.wire import decode_declared, decode_header
 from cdc_sync.databases import Database, Mode, Session, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError

@@ -10,7 +10,7 @@ from typing import IO
 from cdc_sync import follow, registry
 from cdc_sync.core import digest, wire
 from cdc_sync.core.conflicts import Policies
-from cdc_sync.core.landing import Landed
+from cdc_sync.core.views.landing import Landed
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import Database, Mode, Session, Tracked, pages, tombstones, versions
 from cdc_sync.databases.before import prepare

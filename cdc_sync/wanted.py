@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from cdc_sync.core import plan, proxies
+from cdc_sync.core import plan
 from cdc_sync.core.change import Shapes, Table, watched
 from cdc_sync.core.plan import SyncedTable
-from cdc_sync.core.views import Defined
+from cdc_sync.core.views import Defined, bases
 from cdc_sync.core.wire import encode_declared, encode_settings, encode_shape, encode_shown
 from cdc_sync.databases import Database, Session, Tracked
 from cdc_sync.errors import ConfigError
@@ -136,9 +136,9 @@ def _entries(
     described = {**describe(session, [entry.name for entry in entries]), **views_as}
     _check_once(entries, described)
     plan.check_names(entries, described, existing if not views else [*existing, *shown])
-    proxies.check(entries, described)
+    bases.check(entries, described)
     if views:
-        entries = proxies.entries(entries, described, session.database.kind)
+        entries = bases.entries(entries, described, session.database.kind)
         described = {**describe(session, [entry.name for entry in entries]), **views_as}
     return entries, described
 
@@ -156,7 +156,7 @@ def _showing(
     described: Mapping[str, Table],
     shapes: Shapes,
 ) -> Showing:
-    called = proxies.base_of(entry, [capture.tracked.settings for capture in captures], described).name
+    called = bases.base_of(entry, [capture.tracked.settings for capture in captures], described).name
     base = next(capture.tracked for capture in captures if capture.name == called)
     return Showing(tracked=track(session.database, described[entry.name], shapes, entry, base=base))
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from cdc_sync import own
 from cdc_sync.apply.judge import Bench
 from cdc_sync.apply.work import Stage, Work
-from cdc_sync.core import landing, skew
+from cdc_sync.core import skew
 from cdc_sync.core.change import Shape
 from cdc_sync.core.conflicts import Policies
-from cdc_sync.core.landing import Landed
+from cdc_sync.core.views import landing
+from cdc_sync.core.views.landing import Landed
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, versions
 from cdc_sync.errors import CdcSyncError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from cdc_sync.core.landing import Landing
+from cdc_sync.core.views.landing import Landing
 from cdc_sync.databases import Session, belonging, moving
 from cdc_sync.databases.writing import Writer
 from cdc_sync.errors import CdcSyncError

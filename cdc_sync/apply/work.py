@@ -14,8 +14,8 @@ from cdc_sync.apply.orphans import Missing, Orphan
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, steps
-from cdc_sync.core.landing import Landed
 from cdc_sync.core.layout import layout, narrowed, staged_like
+from cdc_sync.core.views.landing import Landed
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, belonging, sqlfiles
 from cdc_sync.databases.room import Detour, Room

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from cdc_sync.core import landing, skew
+from cdc_sync.core import skew
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
 from cdc_sync.core.keys import Plain, owner, steps
-from cdc_sync.core.landing import Landed
+from cdc_sync.core.views import landing
+from cdc_sync.core.views.landing import Landed
 from cdc_sync.errors import SchemaMismatch
 
 

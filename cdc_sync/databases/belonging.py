@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from cdc_sync.core import views
 from cdc_sync.core.change import View
-from cdc_sync.core.landing import Landing
+from cdc_sync.core.views.landing import Landing
 from cdc_sync.databases import images
 from cdc_sync.databases.base import Database, constant
 from cdc_sync.databases.sqlfiles import quote

@@ -9,13 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.core import landing, skew
+from cdc_sync.core import skew
 from cdc_sync.core.change import Column, Kind, Reference, Shape, Shapes, Table
 from cdc_sync.core.digest import Typed
 from cdc_sync.core.keys import Plain, Through, owner, steps
-from cdc_sync.core.landing import Landing
 from cdc_sync.core.layout import Layout, Staged, layout, narrowed
 from cdc_sync.core.renames import Renames
+from cdc_sync.core.views import landing
+from cdc_sync.core.views.landing import Landing
 from cdc_sync.core.wire import PartRows
 from cdc_sync.databases import belonging, pages
 from cdc_sync.databases.base import Database, Session, Target, constant

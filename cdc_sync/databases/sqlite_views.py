@@ -58,7 +58,7 @@ def _view(session: Session, name: str, definition: str, columns: list[str], even
 
 
 def _source(session: Session, name: str) -> Table:
-    from cdc_sync.core import definitions
+    from cdc_sync.core.views import definitions
 
     try:
         found = session.database.describe(session, [name]).get(name)

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from cdc_sync.core.change import Column, Kind, Reference, Shapes, Table
 from cdc_sync.core.keys import Plain, owner, steps
-from cdc_sync.core.landing import Landing
 from cdc_sync.core.layout import Layout
+from cdc_sync.core.views.landing import Landing
 from cdc_sync.databases.base import Database, constant
 
 Expression = sa.ColumnElement[Any]

@@ -3,7 +3,7 @@
 import pytest
 
 from cdc_sync.core.change import View
-from cdc_sync.core.harmless import odd
+from cdc_sync.core.views.harmless import odd
 
 PLAIN = [
     '"code"',

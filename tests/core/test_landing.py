@@ -8,7 +8,7 @@ import pytest
 from cdc_sync.core import skew
 from cdc_sync.core.change import Column, Field, Kind, Reference, Shape, Table, View
 from cdc_sync.core.fit import check_target, left_out
-from cdc_sync.core.landing import Landing, land
+from cdc_sync.core.views.landing import Landing, land
 from cdc_sync.errors import SchemaMismatch
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc_sync.core import definitions, viewing, views
+from cdc_sync.core import views
 from cdc_sync.core.change import Column, Kind, Table
-from cdc_sync.core.definitions import Unfit
+from cdc_sync.core.views import definitions, viewing
+from cdc_sync.core.views.definitions import Unfit
 
 
 def rendered(text: str) -> str:

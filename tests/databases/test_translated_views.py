@@ -3,9 +3,9 @@
 import pytest
 
 from cdc_sync import databases
-from cdc_sync.core.counterparts import Counterpart
 from cdc_sync.core.renames import NONE, Rename, Renames
 from cdc_sync.core.views import Defined
+from cdc_sync.core.views.counterparts import Counterpart
 from cdc_sync.databases import Mode
 from cdc_sync.errors import SchemaMismatch
 from tests.conftest import Make

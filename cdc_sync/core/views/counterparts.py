@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from cdc_sync.core import translation, views
+from cdc_sync.core import views
 from cdc_sync.core.change import Column, Table
 from cdc_sync.core.renames import Renames
-from cdc_sync.core.translation import NAMES, Untranslatable
+from cdc_sync.core.views import translation
+from cdc_sync.core.views.translation import NAMES, Untranslatable
 from cdc_sync.errors import SchemaMismatch
 
 

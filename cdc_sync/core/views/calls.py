@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlglot import Token, TokenType
 
-from cdc_sync.core.definitions import Unfit, at_depth
+from cdc_sync.core.views.definitions import Unfit, at_depth
 
 
 def _words(text: str) -> frozenset[str]:

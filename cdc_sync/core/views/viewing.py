@@ -2,7 +2,7 @@
 
 A proxy's row is one row of its table, seen by itself: its columns and its condition speak of that row alone, and give
 the same answer whenever and wherever they are asked. Of PostgreSQL's functions the catalogue knows whether they do
-(``immutable``); of SQLite's, ``core.calls``.
+(``immutable``); of SQLite's, ``core.views.calls``.
 
 Two things must be the same wherever an expression is worked out, or it means something else there:
 
@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 
 from sqlglot import Token, TokenType, exp
 
-from cdc_sync.core import calls, views
+from cdc_sync.core import views
 from cdc_sync.core.change import Kind, Table, View
-from cdc_sync.core.definitions import UNREADABLE, Definition, Unfit
+from cdc_sync.core.views import calls
+from cdc_sync.core.views.definitions import UNREADABLE, Definition, Unfit
 
 ROWIDS = ("rowid", "oid", "_rowid_")
 """Names of a row's number, where no column has them."""
