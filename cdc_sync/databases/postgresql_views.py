@@ -31,7 +31,7 @@ def _view(
     sets: bool,
     changing: Sequence[str],
 ) -> View:
-    from cdc_sync.core import definitions, viewing  # sqlglot costs a fifth of a second; few files have a view
+    from cdc_sync.core.views import definitions, viewing  # sqlglot costs a fifth of a second; few files have a view
 
     facts = viewing.Facts(columns=table.names, fired=fired, writable=writable, changing=tuple(changing))
     try:

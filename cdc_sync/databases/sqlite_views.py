@@ -45,7 +45,7 @@ def _events(triggers: Iterable[str]) -> set[str]:
 
 
 def _view(session: Session, name: str, definition: str, columns: list[str], events: set[str]) -> View:
-    from cdc_sync.core import definitions, viewing  # sqlglot costs a fifth of a second; few files have a view
+    from cdc_sync.core.views import definitions, viewing  # sqlglot costs a fifth of a second; few files have a view
 
     facts = viewing.Facts(columns=tuple(columns), fired=bool(events), writable=len(events) == 3)
     try:
