@@ -81,7 +81,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if settings.get_current_profile_name() != "deep":
         left_out |= set(_beyond([item for item in items if item not in left_out]))
     config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    items[:] = _long_ones_first([item for item in items if item not in left_out])
+
+
+WAITING = ("test_broken_roads", "test_http_flow")
+BUSY = ("test_random", "test_random_postgresql", "test_random_sqlite", "test_random_views", "test_model_of_waiting")
+"""Modules with tests that take minutes under the deep profile: those that mostly wait, and those that work."""
+
+
+def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Two workers begin with halves of these: one with tests that wait, the other with those that work meanwhile."""
+    waiting, busy = ([item for item in items if item.path.stem in modules] for modules in (WAITING, BUSY))
+    others = [item for item in items if item.path.stem not in (*WAITING, *BUSY)]
+    middle = len(items) // 2 - len(waiting)
+    return [*waiting, *others[:middle], *busy, *others[middle:]]
 
 
 def _beyond(items: list[pytest.Item]) -> Iterator[pytest.Item]:

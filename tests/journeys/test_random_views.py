@@ -14,7 +14,7 @@ from tests.journeys import random_views as random
 from tests.journeys.random_views import Program, Schema, View
 from tests.nodes import Side, install, letters, replicate, write_config
 
-MOST = 50
+MOST = 25
 """Examples for each pair under the deep profile: 200 for each took 20 minutes, and found no more than these."""
 
 REFUSED = (sqlite3.IntegrityError, psycopg.errors.IntegrityError)
