@@ -67,7 +67,7 @@ EVERYWHERE = (
 """Modules whose journeys are made between all four pairs under the deep profile."""
 
 
-CASES = 3
+CASES = 2
 """Cases of one journey or command at most that are played outside of the deep profile."""
 
 

@@ -33,9 +33,14 @@ def play(side: Side, program: Program) -> None:
                 side.run(statement)
 
 
+def examples() -> int:
+    """How many are played; a third of them outside of the deep profile."""
+    return min(MOST, settings().max_examples // 3)
+
+
 def test_the_server_holds_what_the_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
     """One source and one target for all examples, emptied in between: making a database costs more than an example."""
-    count, ran = min(MOST, settings().max_examples), 0
+    count, ran = examples(), 0
 
     @settings(max_examples=count)
     @given(st.data(), random.schemas(), st.booleans())
@@ -84,7 +89,7 @@ def check(source: Side, target: Side, config: Config, schema: Schema, *, table: 
 
 def test_the_servers_views_show_what_the_nodes_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
     """They are views over one table there too, and rows move from one to another."""
-    count, ran = min(MOST, settings().max_examples), 0
+    count, ran = examples(), 0
 
     @settings(max_examples=count)
     @given(st.data(), random.proxies())
