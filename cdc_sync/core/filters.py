@@ -26,16 +26,19 @@ _REFUSED: tuple[tuple[type, str], ...] = (
     (exp.RegexpLike, "a regular expression, which not every database has"),
     (exp.RegexpILike, "a regular expression, which not every database has"),
 )
-_VOLATILE = (
+MOMENT = (
     exp.CurrentDate,
     exp.CurrentTime,
     exp.CurrentTimestamp,
     exp.CurrentDatetime,
     exp.CurrentUser,
-    exp.Rand,
-    exp.Randn,
-    exp.Uuid,
+    exp.SessionUser,
+    exp.Localtime,
+    exp.Localtimestamp,
 )
+"""What asks when it is asked, or by whom."""
+
+_VOLATILE = (*MOMENT, exp.Rand, exp.Randn, exp.Uuid)
 
 
 def parse(where: str, table: str) -> exp.Expression:

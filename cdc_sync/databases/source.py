@@ -48,6 +48,9 @@ class Source:
 
     def change(self, name: str) -> sa.FromClause:
         """A table's changes; a view's, as its base's show them."""
+        return self.kept(f"change {name}", lambda: self._change(name))
+
+    def _change(self, name: str) -> sa.FromClause:
         tracked = self.tracked[name]
         base = tracked.stored
         changes = self.database.change_table(base.change, (*OWN, FOR, *base.shape.names, *base.old))

@@ -39,16 +39,31 @@ def examples() -> int:
 
 
 def test_the_server_holds_what_the_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    hold(pair, tmp_path, random.schemas(), Schema.landing, st.booleans())
+
+
+def test_the_servers_views_show_what_the_nodes_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
+    """They are views over one table there too, and rows move from one to another."""
+    hold(pair, tmp_path, random.proxies(), lambda _schema, view: view.ddl(), st.just(value=False))
+
+
+def hold(
+    pair: tuple[Side, Side],
+    folder: Path,
+    schemas: st.SearchStrategy[Schema],
+    landing: Callable[[Schema, View], str],
+    tables: st.SearchStrategy[bool],
+) -> None:
     """One source and one target for all examples, emptied in between: making a database costs more than an example."""
     count, ran = examples(), 0
 
     @settings(max_examples=count)
-    @given(st.data(), random.schemas(), st.booleans())
+    @given(st.data(), schemas, tables)
     def holds(data: st.DataObject, schema: Schema, table: bool) -> None:
         nonlocal ran
-        begin(*pair, schema, landing=schema.landing)
+        begin(*pair, schema, landing=landing)
         play(pair[0], data.draw(random.programs(schema), label="before"))
-        config = configured(*pair, tmp_path, schema, table=table)
+        config = configured(*pair, folder, schema, table=table)
         install(config, include_existing=True)
         check(*pair, config, schema, table=table)
         for _ in range(2):
@@ -60,13 +75,13 @@ def test_the_server_holds_what_the_views_show(pair: tuple[Side, Side], tmp_path:
     assert ran >= count
 
 
-def begin(source: Side, target: Side, schema: Schema, *, landing: Callable[[View], str]) -> None:
+def begin(source: Side, target: Side, schema: Schema, *, landing: Callable[[Schema, View], str]) -> None:
     for side in (source, target):
         side.clear()
         side.script(schema.table(side.kind))
     for view in schema.views:
         source.run(view.ddl())
-        target.run(landing(view))
+        target.run(landing(schema, view))
     if source.kind == "sqlite":
         for trigger in random.through(schema):
             source.run(trigger)
@@ -85,25 +100,3 @@ def check(source: Side, target: Side, config: Config, schema: Schema, *, table: 
         item = "select code, part, kind, n, m, t from item order by code, part"
         assert target.rows(item) == source.rows(item)
     assert letters(target) == []
-
-
-def test_the_servers_views_show_what_the_nodes_views_show(pair: tuple[Side, Side], tmp_path: Path) -> None:
-    """They are views over one table there too, and rows move from one to another."""
-    count, ran = examples(), 0
-
-    @settings(max_examples=count)
-    @given(st.data(), random.proxies())
-    def holds(data: st.DataObject, schema: Schema) -> None:
-        nonlocal ran
-        begin(*pair, schema, landing=View.ddl)
-        play(pair[0], data.draw(random.programs(schema), label="before"))
-        config = configured(*pair, tmp_path, schema, table=False)
-        install(config, include_existing=True)
-        check(*pair, config, schema, table=False)
-        for _ in range(2):
-            play(pair[0], data.draw(random.programs(schema), label="then"))
-            check(*pair, config, schema, table=False)
-        ran += 1
-
-    holds()
-    assert ran >= count

@@ -1,8 +1,11 @@
 """Views on every road: over HTTP and on a stick, into a view there, looked at on the way."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cdc_sync.config import Config
 from tests.commands.conftest import run
 from tests.conftest import Make
 from tests.nodes import Side, install, replicate
@@ -24,21 +27,29 @@ def change(source: Side) -> None:
     source.run("update subject set kind = 'infant' where code = 's2'")
 
 
-def test_a_view_is_pushed_over_http_into_a_view(make_side: Make, tmp_path: Path) -> None:
+@contextmanager
+def pushing(make_side: Make, folder: Path, may_write: str) -> Iterator[tuple[Side, Side, Config]]:
+    """A laptop with the view that pushes to a server which has it too, and lets it write one thing."""
     source, target = make_side("sqlite", "source"), make_side("postgresql", "target")
     for side in (source, target):
         side.script(SUBJECT + INFANT)
-    with serving(write(tmp_path, "community", target, section("[serve]", listen="127.0.0.1:0"))) as there:
-        laptop = write(tmp_path, "laptop", source, ENTRY, section("[[destinations]]", name="community", url=there.url))
+    with serving(write(folder, "community", target, section("[serve]", listen="127.0.0.1:0"))) as there:
+        goal = section("[[destinations]]", name="community", url=there.url)
+        laptop = write(folder, "laptop", source, ENTRY, goal)
         install(laptop)
-        enrol(there.config, laptop, "--table", "infant")
+        enrol(there.config, laptop, "--table", may_write)
+        yield source, target, laptop
+
+
+def test_a_view_is_pushed_over_http_into_a_view(make_side: Make, tmp_path: Path) -> None:
+    with pushing(make_side, tmp_path, "infant") as (source, target, laptop):
         enter(source)
         replicate(laptop)
         assert target.rows("select code, kind, weight from subject") == [("s1", "infant", 3)]
         change(source)
         replicate(laptop)
-    assert target.rows("select code, kind, weight from subject") == [("s2", "infant", 70)]
-    assert target.rows(SHOWN) == source.rows(SHOWN)
+        assert target.rows("select code, kind, weight from subject") == [("s2", "infant", 70)]
+        assert target.rows(SHOWN) == source.rows(SHOWN)
 
 
 def test_a_view_travels_on_a_stick_and_is_looked_at_before(make_side: Make, tmp_path: Path) -> None:
@@ -64,17 +75,10 @@ def test_a_view_travels_on_a_stick_and_is_looked_at_before(make_side: Make, tmp_
     assert target.rows(SHOWN) == source.rows(SHOWN) == [("s2", 70)]
 
 
-def test_a_node_that_may_write_the_table_only_cannot_write_it_through_a_view(make_side: Make, tmp_path: Path) -> None:
-    """Grants are by the names that rows are sent under; the view is another way to the same rows."""
-    source, target = make_side("sqlite", "source"), make_side("postgresql", "target")
-    for side in (source, target):
-        side.script(SUBJECT + INFANT)
-    with serving(write(tmp_path, "community", target, section("[serve]", listen="127.0.0.1:0"))) as there:
-        laptop = write(tmp_path, "laptop", source, ENTRY, section("[[destinations]]", name="community", url=there.url))
-        install(laptop)
-        enrol(there.config, laptop, "--table", "other")
+def test_a_node_that_may_write_something_else_only_cannot_write_a_view(make_side: Make, tmp_path: Path) -> None:
+    with pushing(make_side, tmp_path, "other") as (source, target, laptop):
         enter(source)
         refused = run("replicate --once", laptop)
-    assert refused.exit_code != 0
-    assert "'infant'" in refused.stderr
-    assert target.rows("select count(*) from subject") == [(0,)]
+        assert refused.exit_code != 0
+        assert "'infant'" in refused.stderr
+        assert target.rows("select count(*) from subject") == [(0,)]

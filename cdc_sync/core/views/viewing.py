@@ -21,6 +21,7 @@ from sqlglot import Token, TokenType, exp
 
 from cdc_sync.core import views
 from cdc_sync.core.change import Kind, Table, View
+from cdc_sync.core.filters import MOMENT
 from cdc_sync.core.views import calls
 from cdc_sync.core.views.definitions import UNREADABLE, Definition, Unfit
 
@@ -307,17 +308,6 @@ _REFUSED: tuple[tuple[type | tuple[type, ...], str], ...] = (
 _AGGREGATE = (exp.AggFunc, "an aggregate")
 """Of PostgreSQL's, which are many, the catalogue tells."""
 
-_MOMENT = (
-    exp.CurrentDate,
-    exp.CurrentTime,
-    exp.CurrentTimestamp,
-    exp.CurrentDatetime,
-    exp.CurrentUser,
-    exp.SessionUser,
-    exp.Localtime,
-    exp.Localtimestamp,
-)
-
 
 def _check(definition: Definition, tree: exp.Expr, tokens: Sequence[Token]) -> None:
     """Raise Unfit for what does not speak of one row alone, or has not always the same answer."""
@@ -327,6 +317,6 @@ def _check(definition: Definition, tree: exp.Expr, tokens: Sequence[Token]) -> N
             raise Unfit(f"it has {what}")
     if sqlite:
         calls.check(tokens)
-    moment = next((node for node in nodes if isinstance(node, _MOMENT)), None)
+    moment = next((node for node in nodes if isinstance(node, MOMENT)), None)
     if moment is not None:
         raise Unfit(f"it has {moment.sql('postgres').lower()}, whose answer is not always the same")
