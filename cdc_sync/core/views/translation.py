@@ -61,22 +61,10 @@ _CARRIED = (
     *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Is),
     *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like, exp.ILike, exp.Glob, exp.Case, exp.If, exp.Coalesce, exp.Nullif),
     *(exp.Lower, exp.Upper, exp.Trim, exp.Length, exp.Substring, exp.Replace, exp.Abs, exp.Round),
-    *(
-        exp.Add,
-        exp.Sub,
-        exp.Mul,
-        exp.Div,
-        exp.Mod,
-        exp.Neg,
-        exp.DPipe,
-        exp.Cast,
-        exp.Collate,
-        exp.Any,
-        exp.All,
-        exp.Array,
-    ),
+    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg, exp.DPipe, exp.Cast, exp.Collate),
+    *(exp.Any, exp.All, exp.Array),
 )
-_LIKE_THEIR_FIRST = (*(exp.Collate, exp.Neg, exp.Abs, exp.Coalesce, exp.Nullif, exp.Add, exp.Sub, exp.Mul, exp.Div),)
+_LIKE_THEIR_FIRST = (exp.Collate, exp.Neg, exp.Abs, exp.Coalesce, exp.Nullif, exp.Add, exp.Sub, exp.Mul, exp.Div)
 """Their values are of the kind of their first part."""
 
 _ORDERS = (exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
@@ -128,9 +116,7 @@ class _Carried:
             return _cast_kind(node)
         if isinstance(node, (exp.DPipe, exp.Lower, exp.Upper, exp.Trim, exp.Substring, exp.Replace)):
             return Kind.TEXT
-        if isinstance(
-            node, (exp.Collate, exp.Neg, exp.Abs, exp.Coalesce, exp.Nullif, exp.Add, exp.Sub, exp.Mul, exp.Div)
-        ):
+        if isinstance(node, _LIKE_THEIR_FIRST):
             return self.kind_of(node.this)
         if isinstance(node, (exp.Length, exp.Mod)):
             return Kind.INTEGER
