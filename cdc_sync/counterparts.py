@@ -1,6 +1,7 @@
 """Views that travel: this node's at its destinations, and those of other nodes here, made where they are missing."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cdc_sync import databases
@@ -86,26 +87,51 @@ def _make(database: Database, destination: str, known: Sequence[Known], *, dry_r
     if not known:
         return []
     with database.begin(Mode.READ if dry_run else Mode.WRITE) as session:
-        made: list[Made] = []
+        made: dict[str, Made] = {}
+        otherwise: list[Made] = []
         for defined, renames in known:
-            if renames.table(defined.name) not in {each.view for each in made}:
-                made.append(_one(session, destination, defined, renames, dry_run=dry_run))
-    return made
+            name = renames.table(defined.name)
+            if name not in made:
+                made[name] = _one(session, destination, defined, renames, dry_run=dry_run)
+            elif made[name].script and not _is_the_same(session, made[name], defined, renames):
+                otherwise.append(_otherwise(destination, name))
+    return [*made.values(), *otherwise]
 
 
 def _one(session: Session, destination: str, defined: Defined, renames: Renames, *, dry_run: bool) -> Made:
     name = renames.table(defined.name)
     try:
-        there = session.database.describe(session, [name, base := renames.table(defined.view.table)])
-        if name in there:
+        if name in session.database.describe(session, [name]):
             return Made(destination=destination, view=name, stood=True)
-        script = Counterpart(defined, renames, _base(there, base, name), session.database.kind).script()
+        script = _script(session, defined, renames)
         if not dry_run:
             with session.attempt():
                 session.script(script)
     except (SchemaMismatch, DatabaseError) as error:
         return _refused(destination, name, error)
     return Made(destination=destination, view=name, script=script)
+
+
+def _script(session: Session, defined: Defined, renames: Renames) -> str:
+    """What makes a view here. Raises SchemaMismatch where it cannot be the same."""
+    name, base = renames.table(defined.name), renames.table(defined.view.table)
+    described = session.database.describe(session, [base])
+    return Counterpart(defined, renames, _base(described, base, name), session.database.kind).script()
+
+
+def _is_the_same(session: Session, made: Made, defined: Defined, renames: Renames) -> bool:
+    with suppress(SchemaMismatch):
+        return made.script == _script(session, defined, renames)
+    return False
+
+
+def _otherwise(destination: str, name: str) -> Made:
+    return Made(
+        destination=destination,
+        view=name,
+        refusal="two nodes have it otherwise; it is made as the first of them has it",
+        hint="make a view that fits both yourself, or have one of the nodes call its view otherwise (target)",
+    )
 
 
 def _base(described: dict[str, Table], base: str, name: str) -> Table:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cdc_sync import databases, receive
+from cdc_sync.config import Config
 from cdc_sync.core.change import Table, View
 from cdc_sync.core.wire import encode_shown
 from tests.batches import Maker
@@ -101,18 +102,44 @@ def test_a_server_makes_the_views_that_arrived_with_batches(travel: Travel, tmp_
     assert travel.target.rows("select infant_code, weight from infant") == [("a", 3)]
 
 
+def view(expression: str, condition: str = "") -> View:
+    return View(table="subject", expressions=(("code", expression),), condition=condition)
+
+
+def told_of_views(server: Side, folder: Path, **views: View) -> Config:
+    """A server with a batch of each of these nodes, which has rows of its view ``infant``."""
+    server.script(TABLE)
+    config = write_config(folder, "server", server, {}, {})
+    with databases.connect(config.node.database, config.folder) as database:
+        receive.prepare(database)
+        for origin, shown in views.items():
+            table = Table(name="infant", schema=None, columns=(), view=shown)
+            receive.store(database, *Maker(origin).seal(table="infant", shows=encode_shown(server.kind, table)))
+    return config
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_nodes_that_have_a_view_otherwise_are_told_apart_and_the_first_one_is_made(
+    make_side: Make, tmp_path: Path, kind: str
+) -> None:
+    server, infant, child = make_side(kind, "server"), """"kind" = 'infant'""", """"kind" = 'child'"""
+    code = '"code"'
+    config = told_of_views(server, tmp_path, a=view(code, infant), b=view(code, child), c=view(code, infant))
+    result = run("install-triggers", config, "--with-views")
+    assert result.exit_code == 3
+    assert result.stdout == "view infant at this node: made\n"
+    assert result.stderr.startswith("view infant at this node: two nodes have it otherwise; it is made as the first")
+    assert result.stderr.count("two nodes have it otherwise") == 1
+    server.run("insert into subject (code, kind) values ('a', 'infant'), ('b', 'child')")
+    assert server.rows("select code from infant") == [("a",)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_another_node_says_of_its_view_is_not_run_where_it_may_be_a_statement(
     make_side: Make, tmp_path: Path, kind: str
 ) -> None:
     server = make_side(kind, "server")
-    server.script(TABLE)
-    view = View(table="subject", expressions=(("code", '"code" from subject; drop table subject; select 1'),))
-    shows = encode_shown(kind, Table(name="infant", schema=None, columns=(), view=view))
-    config = write_config(tmp_path, "server", server, {}, {})
-    with databases.connect(config.node.database, config.folder) as database:
-        receive.prepare(database)
-        receive.store(database, *Maker("laptop").seal(table="infant", shows=shows))
+    config = told_of_views(server, tmp_path, laptop=view('"code" from subject; drop table subject; select 1'))
     result = run("install-triggers", config, "--with-views")
     assert result.exit_code == 3
     assert "what its origin says of view 'infant' may be more than expressions, and is not run" in result.stderr
