@@ -121,10 +121,8 @@ class Landed:
         shape, landing = self.shapes[name], self.landings.get(name)
         if not shape.shows or set(shape.identity) == set(shape.key) or (landing is not None and landing.through):
             return None
-        try:
-            return decode_shown(shape.shows)[1].table, len(shape.identity)
-        except RejectedBatch:  # what nobody can read says nothing; the rows themselves are whole
-            return None
+        table = _shown(shape)
+        return (table, len(shape.identity)) if table else None
 
     def column(self, name: str, column: str) -> Column | None:
         """How a column of what is written is described, or of the view where it is compared with a constant."""
@@ -138,6 +136,38 @@ class Landed:
         for name in names:
             if name in self.landings:
                 _check(self.landings[name], self.shapes[name], where)
+                self._check_leaving(self.landings[name], where)
+
+    def _check_leaving(self, landing: Landing, where: str) -> None:
+        """Raise SchemaMismatch where a row may leave the view, stay in another one, and not be told from one that did
+        not leave: what the view's condition asks for does not come with the other one's rows.
+        """
+        for other in self.alike(landing.name) if not landing.through else ():
+            there = self.landings.get(other)
+            if there is not None and (there.through or _apart(landing.view, there.view)):
+                continue
+            come = {*self.shapes[other].names, *(there.fixed if there else ())}
+            lacks = next((column for column in landing.view.reads if column not in come), None)
+            if lacks is not None and _shown(self.shapes[landing.name]) == _shown(self.shapes[other]):
+                raise SchemaMismatch(
+                    f"{where}: rows of {landing.name!r} may be rows of {other!r} too, in one table; whether one of "
+                    f"these still belongs to {landing.name!r} depends on column {lacks!r}, which {other!r} does not send",
+                    hint=f"have {other!r} send {lacks!r} too, or give one of them a table of its own there",
+                )
+
+
+def _shown(shape: Shape) -> str:
+    """The table at the origin of which a unit shows rows: its own, or that of the view; nothing where nobody knows."""
+    try:
+        return decode_shown(shape.shows)[1].table if shape.shows else shape.name
+    except RejectedBatch:  # what nobody can read says nothing; the rows themselves are whole
+        return ""
+
+
+def _apart(one: View, other: View) -> bool:
+    """Whether two views are known to show no row in common."""
+    there = dict(other.fixed)
+    return any(there.get(column, literal) != literal for column, literal in one.fixed)
 
 
 def land(shapes: Shapes, described: Mapping[str, Table]) -> Landed:
