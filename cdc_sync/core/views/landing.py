@@ -151,7 +151,8 @@ class Landed:
             if lacks is not None and _shown(self.shapes[landing.name]) == _shown(self.shapes[other]):
                 raise SchemaMismatch(
                     f"{where}: rows of {landing.name!r} may be rows of {other!r} too, in one table; whether one of "
-                    f"these still belongs to {landing.name!r} depends on column {lacks!r}, which {other!r} does not send",
+                    f"these still belongs to {landing.name!r} depends on column {lacks!r}, which {other!r} does not "
+                    "send",
                     hint=f"have {other!r} send {lacks!r} too, or give one of them a table of its own there",
                 )
 
