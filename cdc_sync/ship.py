@@ -1,10 +1,8 @@
-"""The third room: the replicate loop. Seals what waits, sends it to every destination, and keeps their receipts."""
+"""The third room: one round of ``replicate``. Seals what waits, sends it everywhere, and keeps the receipts."""
 
 import json
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
@@ -18,34 +16,18 @@ from cdc_sync.core.change import Shape, Shapes
 from cdc_sync.core.wire import Header, Sealed, Section, fingerprint
 from cdc_sync.databases import Database, Mode, Session
 from cdc_sync.databases.source import Source
-from cdc_sync.delivery import LONGEST_WAIT, deliver
 from cdc_sync.delivery import Delivered as Delivered
 from cdc_sync.delivery import Fetched as Fetched
 from cdc_sync.delivery import Progress as Progress
+from cdc_sync.delivery import deliver
 from cdc_sync.errors import CdcSyncError, ConfigError, Unreachable
 from cdc_sync.follow import Drifted
 from cdc_sync.transports import Offered, Stream, Transport
 
 log = logging.getLogger("cdc_sync")
 
-POLL = 1.0
-"""Seconds between two rounds of a quiet node, which see what no change tells of: tables that were altered, letters."""
-
-SHORTEST, LONGEST = 0.001, 0.1
-"""Seconds between two looks for changes: soon after the last one, and once nothing has come for a while.
-
-Nothing tells a replicator of a commit without a cost to who commits: ``notify`` has all commits of a server wait for
-each other. A look costs half a millisecond.
-"""
-
-SLOWER = 1.3
-"""How much later each look comes than the one before, until something has come."""
-
 FOLDER = 5.0
 """Seconds between two looks at a destination's folder: what was sealed meanwhile goes into one bundle."""
-
-OPEN = 10.0
-"""Seconds of quiet after which roads are left."""
 
 
 class Replicator:
@@ -426,58 +408,3 @@ def seal_waiting(database: Database, config: Config) -> None:
     """Seal what waits as it was captured, before its change tables are replaced, if it can be."""
     with identity.exclusive(config.key_path), database.exclusive():
         seal.as_captured(database, identity.load(config.key_path), clock.now(), config.newest_wins)
-
-
-def _nobody(_done: Delivered | Fetched) -> None:
-    """Told of what was done."""
-
-
-def drain(
-    config: Config, progress: Progress, tell: Callable[[Delivered | Fetched], None] = _nobody
-) -> list[Delivered | Fetched]:
-    """Send, fetch and apply everything that waits, then end. ``tell`` hears what was done, also before an error."""
-    with Replicator(config, progress).running() as replicator:
-        replicator.check()
-        try:
-            replicator.round()
-        except CdcSyncError:
-            for each in replicator.done:
-                tell(each)
-            raise
-        done = [replicator.with_waiting(each) for each in replicator.done]
-        for each in done:
-            tell(each)
-        if replicator.carrier.errors:
-            raise replicator.carrier.errors[0]
-        return done
-
-
-def run(config: Config, progress: Progress, stop: threading.Event, report: Callable[[CdcSyncError], None]) -> None:
-    """Go on until ``stop`` is set. Backs off from what fails, and ends on what cannot mend itself."""
-    with Replicator(config, progress).running() as replicator:
-        wait, active = POLL, time.monotonic()
-        while not stop.is_set():
-            try:
-                if replicator.round():
-                    active = time.monotonic()
-                for error in replicator.carrier.news:
-                    report(error)
-                wait = POLL
-            except CdcSyncError as error:
-                if isinstance(error, ConfigError) and not isinstance(error, Unreachable):
-                    raise
-                report(error)
-                wait = min(wait * 2, LONGEST_WAIT)
-                stop.wait(wait)
-                continue
-            if time.monotonic() > active + OPEN:
-                replicator.rest()
-            _watch(replicator, stop, quiet=time.monotonic() - active)
-
-
-def _watch(replicator: Replicator, stop: threading.Event, quiet: float) -> None:
-    """Look for changes until there are some or a round is due: often while they keep coming, then ever more seldom."""
-    due = time.monotonic() + POLL
-    pause = min(max(SHORTEST, quiet * (SLOWER - 1)), LONGEST)
-    while not stop.wait(pause) and time.monotonic() < due and not replicator.waits():
-        pause = min(pause * SLOWER, LONGEST)

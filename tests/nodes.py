@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from cdc_sync import capture, databases, ship
+from cdc_sync import capture, databases, loop, ship
 from cdc_sync import config as configuration
 from cdc_sync import status as node_status
 from cdc_sync.apply import letterbox
@@ -169,7 +169,7 @@ class Told(ship.Progress):
 
 def replicate(config: Config) -> list[ship.Delivered]:
     """What ``cdc-sync replicate --once`` does."""
-    return ship.drain(config, ship.Progress())
+    return loop.drain(config, ship.Progress())
 
 
 def letters(side: Side) -> list[Letter]:

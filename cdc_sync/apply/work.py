@@ -8,17 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cdc_sync.apply import strays
-from cdc_sync.apply.judge import Bench, Conflict, Judge
+from cdc_sync.apply import places, strays
+from cdc_sync.apply.judge import Bench, Judge
 from cdc_sync.apply.orphans import Missing, Orphan
 from cdc_sync.core import net
 from cdc_sync.core.change import Kind, Shape, Shapes, Table
-from cdc_sync.core.keys import Plain, steps
 from cdc_sync.core.layout import layout, narrowed, staged_like
 from cdc_sync.core.views.landing import Landed
 from cdc_sync.core.wire import PartRows, Section
 from cdc_sync.databases import Session, Target, belonging, sqlfiles
-from cdc_sync.databases.room import Detour, Room
 from cdc_sync.databases.writing import Writer
 from cdc_sync.errors import CdcSyncError, DatabaseError, RejectedBatch
 
@@ -109,11 +107,9 @@ class Work:
     def load(self, rows: PartRows, *, keyed: bool) -> None:
         """Stage rows; ``keyed`` says how they are laid out, which may be less than is staged here."""
         columns = layout(self.stage.sent, self.section.table, keyed=keyed).columns
-        staging, places = (
-            self.writer.staging.name,
-            {c.name: t for c, t in zip(self.layout.columns, self.targets, strict=True)},
-        )
-        self.session.database.fill_staging(self.session, staging, columns, [places[c.name] for c in columns], rows)
+        by_name = {c.name: target for c, target in zip(self.layout.columns, self.targets, strict=True)}
+        targets = [by_name[column.name] for column in columns]
+        self.session.database.fill_staging(self.session, self.writer.staging.name, columns, targets, rows)
 
     @property
     def flows(self) -> bool:
@@ -211,11 +207,11 @@ class Work:
         self._count()
         self.judge.leave(self.writer)
         if self.section.counts.get("K"):
-            self._rename()
+            places.rename(self.session, self.writer)
         if not self.alive:
             return
         if set(self.section.counts) != {"I"}:
-            self._make_room()
+            places.make_room(self.session, self.writer)
         if self.forward:
             self._insert_in_rounds()
             return
@@ -265,24 +261,11 @@ class Work:
                 touched = self.session.execute(self._update())
                 return self._standing(whole=True) if self.through else touched
         except DatabaseError as error:
-            done = self._detour() if error.code in TAKEN else None
+            detour = error.code in TAKEN
+            done = places.update_by_detour(self.session, self.writer, self._update()) if detour else None
             if done is None:
                 raise
             return done
-
-    def _detour(self) -> int | None:
-        """Update once unique values that may change hands in a way that no plain key shows have been let go."""
-        detour = Detour(self.writer)
-        for column, holders in detour.ways():
-            try:
-                with self.session.attempt():
-                    self._keep(detour.aside, holders)
-                    self.session.execute(detour.step(column))
-                with self.session.attempt():
-                    return self.session.execute(self._update())
-            except DatabaseError as error:
-                log.debug("a detour by column %s of table %s: %s", column, self.section.table, error)
-        return None
 
     @property
     def _shape(self) -> Shape:
@@ -415,61 +398,6 @@ class Work:
             if error.temporary:
                 raise
             log.debug("a circle in table %s: %s", self.section.table, error)
-
-    def _rename(self) -> None:
-        self._keep(self.writer.moved, self.writer.keep_moves())
-        self._keep(self.writer.way, self.writer.keep_way())
-        count, strangers = self.session.query(self.writer.in_the_way())[0]
-        if strangers:
-            raise Conflict(
-                f"conflict update_exists in table {self.section.table!r}: "
-                "a row was given a key under which the target has another row already",
-                hint="give one of the two rows another key; the row waits, and nothing is lost",
-            )
-        if count:
-            self._clear_the_way()
-        self.session.execute(self.writer.rename())
-
-    def _make_room(self) -> None:
-        """Have rows of the batch let go of unique values that other rows of it are to get."""
-        described, shape = self.stage.described[self.section.table], self._shape
-        for unique in described.uniques:
-            ours = set(unique).issubset((*shape.names, *self.writer.filled))
-            if ours and set(unique) not in (set(shape.key), set(self.writer.locator)):
-                self._step_aside(Room(self.writer, unique))
-
-    def _step_aside(self, room: Room) -> None:
-        for column, holders in room.ways():
-            try:
-                with self.session.attempt():
-                    self._keep(room.aside, holders)
-                    if self.session.query(sa.select(room.aside).limit(1)):
-                        self.session.execute(room.step(column))
-            except DatabaseError as error:
-                log.debug("stepping aside in column %s of table %s: %s", column, self.section.table, error)
-            else:
-                return
-
-    def _clear_the_way(self) -> None:
-        """Park rows that will be renamed or deleted themselves; where no value for that is legal, delete them."""
-        for column, parking in self.writer.spares():
-            try:
-                with self.session.attempt():
-                    self._keep(self.writer.parked, parking)
-                    for statement in self.writer.park(column):
-                        self.session.execute(statement)
-            except DatabaseError as error:
-                log.debug("parking in column %s of table %s: %s", column, self.section.table, error)
-            else:
-                return
-        nameless = not any(isinstance(step, Plain) for step in steps(self._shape))
-        self.session.execute(self.writer.remove(living=nameless))
-        self._keep(self.writer.way, self.writer.keep_way())
-        if self.session.query(self.writer.in_the_way())[0][0]:
-            raise CdcSyncError(
-                f"table {self.section.table!r}: two rows change places, and no value is free to move one aside",
-                hint="do it at the target by hand, or through a third key in two rounds of replicate; the rows wait",
-            )
 
     def _explain_missing(self) -> None:
         orphans = self.session.query(self.writer.orphans())

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cdc_sync import __version__, capture, config, databases, follow, ship
+from cdc_sync import __version__, capture, config, databases, follow, loop, ship
 from cdc_sync import doctor as node_doctor
 from cdc_sync import status as node_status
 from cdc_sync.cli import carry, conflicts, inspect, letters, made, peers, receipts, rejoin, repair, serve
@@ -190,13 +190,13 @@ def replicate(context: click.Context, config_path: Path, *, once: bool) -> None:
     settings = config.load(config_path)
     if once:
         with progress() as bar:
-            done = ship.drain(settings, bar or ship.Progress(), lambda item: _tell_done(item, settings.node.name))
+            done = loop.drain(settings, bar or ship.Progress(), lambda item: _tell_done(item, settings.node.name))
         if any(isinstance(item, ship.Delivered) and item.waiting for item in done):
             click.echo("hint: cdc-sync dead-letters list --at DESTINATION says why", err=True)
             context.exit(Deferred.exit_code)
         return
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-    ship.run(settings, ship.Progress(), _stop_on_signals(), _complain)
+    loop.run(settings, ship.Progress(), _stop_on_signals(), _complain)
 
 
 def _tell_done(item: ship.Delivered | ship.Fetched, node: str) -> None:

@@ -67,26 +67,7 @@ class Writer:
 
     @cached_property
     def mark(self) -> sa.TableClause:
-        return sa.table(f"{self.scratch}mark", *(sa.column(c) for c in ("seq", "op", "at", *self._places)))
-
-    @cached_property
-    def moved(self) -> sa.TableClause:
-        """Where renamed rows are to go: locator and the new values of the key columns."""
-        names = (
-            *(f"l{i}" for i in range(len(self.locator))),
-            *(f"n{i}" for i in range(len(self.shapes[self.name].key))),
-        )
-        return sa.table(f"{self.scratch}moved", *(sa.column(c) for c in names))
-
-    @cached_property
-    def way(self) -> sa.TableClause:
-        """Rows that stand in the way of renamed ones."""
-        return sa.table(f"{self.scratch}way", *(sa.column(c) for c in (*self._places, "op")))
-
-    @cached_property
-    def parked(self) -> sa.TableClause:
-        """Where they are moved for a while."""
-        return sa.table(f"{self.scratch}parked", *(sa.column(c) for c in (*self._places, "spare")))
+        return sa.table(f"{self.scratch}mark", *(sa.column(c) for c in ("seq", "op", "at", *self.places)))
 
     @property
     def fresh(self) -> sa.TableClause:
@@ -95,7 +76,8 @@ class Writer:
         return sa.table(f"{self.scratch}fresh", *(sa.column(f"c{names.index(c)}") for c in self.written))
 
     @property
-    def _places(self) -> tuple[str, ...]:
+    def places(self) -> tuple[str, ...]:
+        """What the columns of a locator are called where it is kept."""
         return tuple(f"l{i}" for i in range(len(self.locator)))
 
     # --- what happened to whom
@@ -213,7 +195,7 @@ class Writer:
                 rows, parent = self._find(rows, step.reference.table, leaves, outer=outer)
                 pairs = zip(step.reference.columns, step.reference.target, strict=True)
                 conditions += [found.c[column] == parent.c[target] for column, target in pairs]
-        return rows.join(found, sa.and_(*conditions, *self._pinned(name, found)), isouter=outer), found
+        return rows.join(found, sa.and_(*conditions, *self.pinned(name, found)), isouter=outer), found
 
     def resolved(self) -> sa.Subquery:
         """The staged rows with every column as the target needs it (``c0``...).
@@ -289,7 +271,7 @@ class Writer:
         described = self.described[name].column(column)
         return sa.literal_column(self.database.retype(literal, described.declared if described else ""))
 
-    def _pinned(self, name: str, row: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    def pinned(self, name: str, row: sa.FromClause) -> list[sa.ColumnElement[bool]]:
         """What a row must have besides its key, where a view shows only some of those that have the same one."""
         return [row.c[column] == self._literal(name, column, text) for column, text in self._pins(name).items()]
 
@@ -298,83 +280,18 @@ class Writer:
 
     def same_key(self, target: sa.FromClause, resolved: sa.FromClause) -> sa.ColumnElement[bool]:
         same = (target.c[c] == self.value(resolved, c) for c in self.shapes[self.name].key)
-        return sa.and_(*same, *self._pinned(self.name, target))
+        return sa.and_(*same, *self.pinned(self.name, target))
 
     def located(self, target: sa.FromClause, marked: sa.FromClause) -> sa.ColumnElement[bool]:
         return sa.and_(*(target.c[c] == marked.c[f"l{i}"] for i, c in enumerate(self.locator)))
 
     # --- writing
 
-    def keep_moves(self) -> sa.Select[*tuple[Any, ...]]:
-        """Rows of the target that get another key, with the key that they get."""
-        resolved = self.resolved()
-        key = [self.value(resolved, c).label(f"n{i}") for i, c in enumerate(self.shapes[self.name].key)]
-        locator = [self.mark.c[f"l{i}"] for i in range(len(self.locator))]
-        rows = self.mark.join(resolved, resolved.c.seq == self.mark.c.seq).join(
-            self.target, self.located(self.target, self.mark)
-        )
-        changed = [self.target.c[c].is_distinct_from(self.value(resolved, c)) for c in self.shapes[self.name].key]
-        return sa.select(*locator, *key).select_from(rows).where(sa.or_(*changed), resolved.c.named == constant(1))
-
-    def keep_way(self) -> sa.Select[*tuple[Any, ...]]:
-        """Rows at a key that a renamed row is to get: their locator, and what becomes of them (null: not known)."""
-        key = self.shapes[self.name].key
-        at_key = sa.and_(
-            *(self.target.c[c] == self.moved.c[f"n{i}"] for i, c in enumerate(key)),
-            *self._pinned(self.name, self.target),
-        )
-        fate = sa.select(sa.func.min(self.mark.c.op)).where(self.located(self.target, self.mark)).scalar_subquery()
-        locator = [self.target.c[c].label(f"l{i}") for i, c in enumerate(self.locator)]
-        rows = self.target.join(self.moved, at_key)
-        return (
-            sa.select(*locator, fate.label("op"))
-            .select_from(rows)
-            .where(sa.not_(self.located(self.target, self.moved)))
-        )
-
-    def in_the_way(self) -> sa.Select[*tuple[Any, ...]]:
-        """How many rows stand in the way, and how many of them the batch knows nothing about."""
-        return sa.select(sa.func.count(), sa.func.count() - sa.func.count(self.way.c.op)).select_from(self.way)
-
-    def spares(self) -> Iterator[tuple[str, sa.Select[*tuple[Any, ...]]]]:
-        """Ways to park the rows in the way: a plain key column, and their locators with a spare value for it each."""
-        for step in steps(self.shapes[self.name]):
-            described = self.described[self.name].column(step.column) if isinstance(step, Plain) else None
-            if described is None:
-                continue
-            wanted = self.moved.c[f"n{self.shapes[self.name].key.index(described.name)}"]
-            locator = [self.way.c[f"l{i}"] for i in range(len(self.locator))]
-            for spare in self.free(described, wanted):
-                yield described.name, sa.select(*locator, spare.label("spare")).select_from(self.way)
-
     def free(self, column: Column, wanted: Expression) -> list[Expression]:
         """Values that no row has in the column, and that no row is to get: one for each row of a query."""
         taken = sa.union_all(sa.select(self.target.c[column.name].label("value")), sa.select(wanted.label("value")))
         values = taken.subquery("taken")
         return self.database.spares(column, values.c.value, values, sa.func.row_number().over())
-
-    def park(self, column: str) -> Iterator[sa.Update]:
-        """Move rows out of the way, to keys of their own, and keep track of them where that changes their locator."""
-        if column in self.locator:
-            place = f"l{self.locator.index(column)}"
-            for followed in (self.mark, self.moved):
-                same = [followed.c[f"l{i}"] == self.parked.c[f"l{i}"] for i in range(len(self.locator))]
-                yield sa.update(followed).values({followed.c[place]: self.parked.c.spare}).where(*same)
-        here = self.located(self.target, self.parked)
-        yield sa.update(self.target).values({self.target.c[column]: self.parked.c.spare}).where(here)
-
-    def remove(self, *, living: bool) -> sa.Delete:
-        """Delete the rows in the way; those that live on (``living``) will be inserted again."""
-        here = self._places_in(self.way)
-        return sa.delete(self.target).where(self._among(here if living else here.where(self.way.c.op == constant("D"))))
-
-    def rename(self) -> sa.Update:
-        key = self.shapes[self.name].key
-        return (
-            sa.update(self.target)
-            .values({self.target.c[c]: self.moved.c[f"n{i}"] for i, c in enumerate(key)})
-            .where(self.located(self.target, self.moved))
-        )
 
     def update(self, *, respell: bool) -> sa.Update:
         """Bring the rows that exist up to date. Their keys stay, except where a key may have come in another spelling.
@@ -394,7 +311,7 @@ class Writer:
 
     def withdraw(self) -> sa.Delete:
         """Delete every marked row."""
-        return sa.delete(self.target).where(self._among(self._places_in(self.mark)))
+        return sa.delete(self.target).where(self.among(self.places_in(self.mark)))
 
     def forget_marks(self) -> sa.Delete:
         return sa.delete(self.mark)
@@ -421,8 +338,8 @@ class Writer:
 
     def delete(self, *, alive: bool) -> sa.Delete:
         """Remove the rows that the batch deleted, except those that a row living after it (``alive``) took over."""
-        dead = self._places_in(self.mark).where(self.mark.c.op == constant("D"))
-        statement = sa.delete(self.target).where(self._among(dead))
+        dead = self.places_in(self.mark).where(self.mark.c.op == constant("D"))
+        statement = sa.delete(self.target).where(self.among(dead))
         if not alive:
             return statement
         resolved, key = self.resolved(), self.shapes[self.name].key
@@ -430,10 +347,11 @@ class Writer:
         taken = sa.select(*values).where(*(value.is_not(None) for value in values))
         return statement.where(sa.tuple_(*(self.target.c[column] for column in key)).not_in(taken))
 
-    def _places_in(self, marked: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
-        return sa.select(*(marked.c[place] for place in self._places))
+    def places_in(self, marked: sa.TableClause) -> sa.Select[*tuple[Any, ...]]:
+        """The locators of kept rows."""
+        return sa.select(*(marked.c[place] for place in self.places))
 
-    def _among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
+    def among(self, places: sa.Select[*tuple[Any, ...]]) -> sa.ColumnElement[bool]:
         """Whether a row of the target is one of these. Not a correlated subquery: SQLite gives that no index."""
         return sa.tuple_(*(self.target.c[column] for column in self.locator)).in_(places)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdc_sync import capture, config, databases, identity, ship
+from cdc_sync import capture, config, databases, identity, loop, ship
 from cdc_sync.config import Config
 from cdc_sync.core import chain
 from cdc_sync.core.wire import Header, Sealed, decode_header
@@ -84,7 +84,7 @@ class Laptop(Place):
 
     def replicate(self) -> None:
         """What ``cdc-sync replicate --once`` does."""
-        ship.drain(self.config, ship.Progress())
+        loop.drain(self.config, ship.Progress())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

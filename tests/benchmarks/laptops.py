@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from cdc_sync import clock, config, databases, identity, peers, ship
+from cdc_sync import clock, config, databases, identity, loop, peers, ship
 from cdc_sync.core import device
 from cdc_sync.core.peers import Peer
 from tests.benchmarks import lite, transport
@@ -37,7 +37,7 @@ def go(folder: Path, count: int) -> float:
     def replicate(i: int) -> None:
         settings = config.load(folder / f"laptop-{i}" / "cdc-sync.toml")
         start.wait()
-        ship.drain(settings, ship.Progress())
+        loop.drain(settings, ship.Progress())
 
     with ThreadPoolExecutor(count) as pool:
         done = [pool.submit(replicate, i) for i in range(count)]

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from cdc_sync import config, follow, inbox, receive, seal, ship
+from cdc_sync import config, follow, inbox, loop, receive, seal, ship
 from cdc_sync.apply import batch, judge, work
 from cdc_sync.databases import postgresql
 
@@ -76,7 +76,7 @@ def main(path: Path) -> None:
         for owner, name in functions:
             clock.watch(owner, name, room)
     began = time.perf_counter()
-    ship.drain(config.load(path), ship.Progress())
+    loop.drain(config.load(path), ship.Progress())
     seconds = {**{room: clock.seconds[room] for room in ROOMS}, "whole": time.perf_counter() - began}
     click.echo(json.dumps(seconds))
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cdc_sync import config as configuration
-from cdc_sync import identity, ship
+from cdc_sync import identity, loop, ship
 from cdc_sync.config import Config
 from cdc_sync.core import device
 from tests.commands.conftest import eventually
@@ -225,7 +225,7 @@ def test_a_stick_that_is_not_there_keeps_no_other_destination_back(
     flow.stick.rmdir()
     config, stop, told = configuration.load(flow.giver.path), threading.Event(), list[str]()
     daemon = threading.Thread(
-        target=ship.run, args=(config, ship.Progress(), stop, lambda error: told.append(str(error)))
+        target=loop.run, args=(config, ship.Progress(), stop, lambda error: told.append(str(error)))
     )
     daemon.start()
     try:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdc_sync import candidates, databases, ship
+from cdc_sync import candidates, databases, loop, ship
 from cdc_sync import verify as node_verify
 from cdc_sync.config import Config
 from cdc_sync.errors import Deferred
@@ -283,7 +283,7 @@ def test_while_applications_write_and_a_daemon_replicates_only_real_differences_
 ) -> None:
     monkeypatch.setattr(node_verify, "PATIENCE", 30.0)
     monkeypatch.setattr(candidates, "PAGE", 50)
-    monkeypatch.setattr(ship, "POLL", 0.05)
+    monkeypatch.setattr(loop, "POLL", 0.05)
     config, source, target = subjects(make_side, tmp_path, *pair.split("-"), {"key": ["code"]})
     source.many("insert into subject (code, n) values (?, ?)", [(f"w{i}", i) for i in range(100)])
     source.run("insert into subject (code) values ('lost'), ('other')")
@@ -293,7 +293,7 @@ def test_while_applications_write_and_a_daemon_replicates_only_real_differences_
     over, complaints = threading.Event(), list[Exception]()
     workers = [
         threading.Thread(target=_write, args=(source, over)),
-        threading.Thread(target=ship.run, args=(config, ship.Progress(), over, complaints.append)),
+        threading.Thread(target=loop.run, args=(config, ship.Progress(), over, complaints.append)),
     ]
     for worker in workers:
         worker.start()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cdc_sync import apply, databases, identity, roads, ship
+from cdc_sync import apply, databases, identity, loop, roads
 from cdc_sync import config as configuration
 from cdc_sync.core import device
 from cdc_sync.errors import (
@@ -402,7 +402,7 @@ def plain_web_server() -> Iterator[int]:
 def test_a_progress_is_told_of_what_is_applied(start: Start) -> None:
     clinic, told = start(), Told()
     clinic.add("s1", "s2", "s3")
-    ship.drain(clinic.config, told)
+    loop.drain(clinic.config, told)
     assert (told.awaited, told.done) == (3, 3)
 
 
