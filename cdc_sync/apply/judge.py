@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cdc_sync import peers
 from cdc_sync.apply import records
 from cdc_sync.apply.merging import Merger
 from cdc_sync.apply.records import Record
-from cdc_sync.core.change import COMES, Op
+from cdc_sync.core.change import COMES, WORDS, Op
 from cdc_sync.core.conflicts import Kind, Met, Outcome, Policies, Policy, decide
 from cdc_sync.databases import Session, images, tombstones
 from cdc_sync.databases.base import constant
@@ -50,6 +51,15 @@ class Bench:
     node: str = ""
     policies: Policies = field(default_factory=Policies)
     place: Mapping[str, object] | None = None
+    _may_write: dict[str, bool] = field(default_factory=dict)
+
+    def may_write_over(self, session: Session, table: str) -> bool:
+        """Whether the origin may change rows that stand. Asked only where one does: most new rows meet none."""
+        if table not in self._may_write:
+            peer = peers.find(session, self.node)
+            may = peer is None or peer.grants is None or WORDS[Op.UPDATE] in peer.grants.get(table, ())
+            self._may_write[table] = may
+        return self._may_write[table]
 
     @property
     def latest(self) -> str:
@@ -109,13 +119,15 @@ class Judge:
         self.writer = writer
         found: list[Met] = []
         idle, buried = [], self.buried()
-        for seq, op, at, there, differs, origin, when in self.session.query(self.versions.met(entered=bool(buried))):
+        yielding = not self.bench.may_write_over(self.session, writer.name)
+        query = self.versions.met(entered=bool(buried), own=yielding)
+        for seq, op, at, there, differs, origin, when in self.session.query(query):
             self.stale = True
-            if there and op == Op.YIELD and not differs:
+            yields = op == Op.YIELD or (yielding and op == Op.INSERT)
+            if there and yields and not differs:
                 idle.append(seq)
-            elif there and (op == Op.YIELD or origin is not None or self._is_conflict(op, bool(differs))):
+            elif there and (yields or origin is not None or self._is_conflict(op, bool(differs))):
                 kind = Kind.INSERT_EXISTS if op in COMES else Kind.UPDATE_ORIGIN_DIFFERS
-                yields = op == Op.YIELD
                 found.append(Met(seq=seq, kind=kind, at=at, origin=origin or "", written_at=when or "", yields=yields))
             elif not there and (op not in COMES or buried.get(seq, "") > at):
                 found.append(Met(seq=seq, kind=Kind.UPDATE_MISSING, at=at, buried=buried.get(seq, "")))

@@ -339,7 +339,8 @@ class SQLite(Database):
                 started = time.monotonic()
                 with self.begin(Mode.WRITE) as session:
                     goes_on = self._tidy(session, change, holes)
-                time.sleep(time.monotonic() - started)
+                if goes_on:
+                    time.sleep(time.monotonic() - started)
 
     def _tidy(self, session: Session, change: str, holes: Mapping[str, str]) -> bool:
         upto = session.run("known/next", {"change": change}, change_table=change, most=TIDY)[0][0]

@@ -90,11 +90,12 @@ class Versions:
         self.places = [f"l{i}" for i in range(len(writer.locator))]
         self.table = writer.database.change_table(name, (*self.places, "origin", "at"))
 
-    def met(self, *, entered: bool) -> sa.Select[*tuple[Any, ...]]:
+    def met(self, *, entered: bool, own: bool) -> sa.Select[*tuple[Any, ...]]:
         """Staged rows that live on, and meet a row of somebody else's, or none although they say it is there.
 
         Also those that were entered under a key which is another one at their origin, and the same here.
         ``entered``: also those that meet none because they were entered, of which somebody may have deleted another.
+        ``own``: also those that meet a row of their own origin.
         seq, op, at, whether a row is there, whether it differs, who wrote it (null: the target's own), and when.
         """
         writer, target, version = self.writer, self.writer.target, self.table
@@ -120,6 +121,7 @@ class Versions:
                     sa.and_(
                         there,
                         sa.or_(
+                            sa.true() if own else sa.false(),
                             version.c.origin.is_distinct_from(self.node),
                             resolved.c.op == constant(Op.YIELD),
                             sa.and_(resolved.c.op == constant("I"), self._respelled(target, resolved)),
