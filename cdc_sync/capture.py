@@ -12,6 +12,7 @@ from cdc_sync.core.wire import encode_settings, encode_shape
 from cdc_sync.databases import Database, Mode, Session, Tracked, known, sqlfiles
 from cdc_sync.errors import CdcSyncError, ConfigError, counted
 from cdc_sync.registry import (
+    REWRITTEN,
     Registered,
     check_name,
     check_node,
@@ -225,8 +226,10 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
             session.run("gap_add", change_table=tracked.change, reason="paused")
         return ""
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
-    unseen = renew.unseen(session, tracked, gaps(session).get(entry.change, ""), missed=missed)
-    if missed or tracked.settings.asks_other(entry.settings) or renew.needs_reading(session, tracked, was):
+    gap = gaps(session).get(entry.change, "")
+    unseen = renew.unseen(session, tracked, "" if gap == REWRITTEN else gap, missed=missed)
+    again = missed or gap == REWRITTEN or tracked.settings.asks_other(entry.settings)
+    if again or renew.needs_reading(session, tracked, was):
         renew.settle(session, tracked, missed=missed)
     if not database.keeps_known:
         session.run("known_drop", {"known": database.known_name(tracked.change)})

@@ -79,14 +79,19 @@ def _registered(
     )
 
 
+REWRITTEN = "its rows were rewritten"
+"""The reason of a gap in which no row came, went or got another key (see ``follow_trigger.sql``)."""
+
+
 def gaps(session: Session) -> dict[str, str]:
     """Change tables with a time in which changes were not captured, and why; open until the table is read again."""
-    return {change: reason for change, reason, *_ in session.run("gaps")}
+    found = [(change, reason) for change, reason, *_ in session.run("gaps")]
+    return dict(sorted(found, key=lambda gap: gap[1] != REWRITTEN))
 
 
 def to_reread(session: Session) -> set[str]:
-    """Change tables whose gap is closed by reading the table again."""
-    return {change for change, _, rereads, _ in session.run("gaps") if rereads}
+    """Change tables whose gap is closed by reading the table again, and in which rows may have gone."""
+    return {change for change, reason, rereads, _ in session.run("gaps") if rereads and reason != REWRITTEN}
 
 
 def describe(session: Session, names: Sequence[str]) -> dict[str, Table]:

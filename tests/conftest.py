@@ -84,17 +84,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = _long_ones_first([item for item in items if item not in left_out])
 
 
-WAITING = ("test_broken_roads", "test_http_flow")
-BUSY = ("test_random", "test_random_postgresql", "test_random_sqlite", "test_random_views", "test_model_of_waiting")
-"""Modules with tests that take minutes under the deep profile: those that mostly wait, and those that work."""
+LONG = (
+    ("test_broken_roads", "test_http_flow"),
+    ("test_random_postgresql", "test_random_sqlite"),
+    ("test_random", "test_random_views", "test_model_of_waiting"),
+)
+"""Modules with tests that take minutes under the deep profile: those that mostly wait, and two halves that work."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: workers wait for servers and other processes a third of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Two workers begin with halves of these: one with tests that wait, the other with those that work meanwhile."""
-    waiting, busy = ([item for item in items if item.path.stem in modules] for modules in (WAITING, BUSY))
-    others = [item for item in items if item.path.stem not in (*WAITING, *BUSY)]
-    middle = len(items) // 2 - len(waiting)
-    return [*waiting, *others[:middle], *busy, *others[middle:]]
+    """Three workers begin with a third of these each: the long ones lie where the thirds begin."""
+    others = [item for item in items if not any(item.path.stem in modules for modules in LONG)]
+    found: list[pytest.Item] = []
+    for number, modules in enumerate(LONG, 1):
+        found += [item for item in items if item.path.stem in modules]
+        room = max(0, len(items) * number // len(LONG) - len(found))
+        found, others = [*found, *others[:room]], others[room:]
+    return [*found, *others]
 
 
 def _beyond(items: list[pytest.Item]) -> Iterator[pytest.Item]:

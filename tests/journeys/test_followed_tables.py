@@ -191,6 +191,31 @@ def test_a_changed_type_is_read_again(make_side: Make, tmp_path: Path) -> None:
     compare(source, target, SHAPE)
 
 
+def test_a_column_that_is_worked_out_anew_and_keeps_its_type_is_read_again(
+    make_side: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
+    for side in (source, target):
+        side.script(SCHEMA)
+    config = write_config(tmp_path, "laptop", source, target, {"subject": ["code"]})
+    install(config)
+    source.run("insert into subject (code, note, age) values ('s1', 'a', 1), ('s2', null, 2)")
+    replicate(config)
+    with source.transaction():
+        source.run("update subject set age = 3 where code = 's1'")
+        source.run("alter table subject alter column note type text using coalesce(note, 'none')")
+        source.run("insert into subject (code, age) values ('s3', 3)")
+    replicate(config)
+    compare(source, target, SHAPE)
+    source.run("alter table subject alter column id type bigint")
+    replicate(config)
+    assert "were not seen" not in caplog.text
+    source.run("alter table subject alter column code type text using upper(code)")
+    replicate(config)
+    assert "its keys were worked out anew. Rows that were deleted or given another key" in caplog.text
+    assert target.rows("select count(*) from subject where code like 'S%'") == [(3,)]
+
+
 def test_a_wider_primary_key_keeps_what_waits(make_side: Make, tmp_path: Path) -> None:
     source, target = make_side("postgresql", "source"), make_side("postgresql", "target")
     for side in (source, target):

@@ -1,6 +1,6 @@
 -- Capture follows a table within the transaction that changes it. Only a superuser may make event triggers; without this one
 -- the trigger functions are guarded (guard.sql), and replicate finds what changed before it seals.
--- Enters: nothing. Leaves: an event trigger.
+-- Enters: nothing. Leaves: two event triggers.
 
 -- A fault of ours must break no statement of the application's, neither this one nor its next writes: the table loses our
 -- triggers, the gap is noted, and replicate captures it anew.
@@ -36,3 +36,36 @@ $function$;
 drop event trigger if exists cdc_sync_follow;
 create event trigger cdc_sync_follow on ddl_command_end
     when tag in ('ALTER TABLE', 'CREATE TABLE') execute function cdc_sync.follow();
+
+-- "alter column ... type ... using ..." may give rows other values while no column looks otherwise afterwards; reason 4: a column
+-- is worked out anew. replicate reads the table again. Where that is a column of the natural key, other than a reference, rows
+-- may have got another key, and no change tells which they had. A column was touched here if its entry in the catalogue is
+-- no older than this transaction.
+create or replace function cdc_sync.rewritten() returns event_trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
+begin
+    if pg_event_trigger_table_rewrite_reason() & 4 = 4 then
+        insert into cdc_sync.gap (change_table, reason)
+        select c.change_table, case when exists (
+                select from cdc_sync.mirrored(c.change_table) m
+                join pg_attribute a on a.attrelid = pg_event_trigger_table_rewrite_oid() and a.attname = m.field
+                where jsonb_exists(c.shape::jsonb -> 'key', m.name)
+                    and not exists (
+                        select from jsonb_array_elements(c.shape::jsonb -> 'references') r
+                        where jsonb_exists(r -> 'columns', m.name))
+                    and age(a.xmin) <= age(pg_current_xact_id()::xid))
+            then 'its keys were worked out anew' else 'its rows were rewritten' end
+        from cdc_sync.captured c
+        join cdc_sync.captured_text t using (change_table)
+        where not c.paused and exists (
+            select from unnest(t.relation || array(select cdc_sync.branches(t.relation))) branch
+            where branch = pg_event_trigger_table_rewrite_oid());
+    end if;
+exception when others then
+    raise warning 'cdc_sync could not note that table % was rewritten: %; run cdc-sync resync for it',
+        pg_event_trigger_table_rewrite_oid()::regclass, sqlerrm;
+end
+$function$;
+
+drop event trigger if exists cdc_sync_rewritten;
+create event trigger cdc_sync_rewritten on table_rewrite execute function cdc_sync.rewritten();
