@@ -15,7 +15,7 @@ where database = current_database() and prepared < now() - make_interval(secs =>
 union all
 select :privileged, 'no event trigger follows the tables: a column that is dropped or renamed is noticed by replicate only',
     case when :privileged then 'cdc-sync install-triggers' else 'have a superuser run cdc-sync install-triggers' end
-where not exists (select from pg_event_trigger where evtname = 'cdc_sync_follow' and evtenabled <> 'D')
+where 2 > (select count(*) from pg_event_trigger where evtname in ('cdc_sync_follow', 'cdc_sync_rewritten') and evtenabled <> 'D')
 union all
 select t.tgenabled = 'D',
     'triggers of table ' || t.tgrelid::regclass || case when t.tgenabled = 'D' then ' are disabled'

@@ -38,9 +38,9 @@ create event trigger cdc_sync_follow on ddl_command_end
     when tag in ('ALTER TABLE', 'CREATE TABLE') execute function cdc_sync.follow();
 
 -- "alter column ... type ... using ..." may give rows other values while no column looks otherwise afterwards; reason 4: a column
--- is worked out anew. replicate reads the table again. Where that is a column of the natural key, other than a reference, rows
--- may have got another key, and no change tells which they had. A column was touched here if its entry in the catalogue is
--- no older than this transaction.
+-- is worked out anew. replicate reads the table again. Where former values matter of that column, of its key or a filter, no
+-- change tells them; what a reference or the primary key is called makes no difference elsewhere. A column was touched here if
+-- its entry in the catalogue is no older than this transaction.
 create or replace function cdc_sync.rewritten() returns event_trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
@@ -49,12 +49,12 @@ begin
         select c.change_table, case when exists (
                 select from cdc_sync.mirrored(c.change_table) m
                 join pg_attribute a on a.attrelid = pg_event_trigger_table_rewrite_oid() and a.attname = m.field
-                where jsonb_exists(c.shape::jsonb -> 'key', m.name)
+                where m.old_name is not null and (not m.tells_apart or jsonb_exists(c.shape::jsonb -> 'key', m.name))
                     and not exists (
                         select from jsonb_array_elements(c.shape::jsonb -> 'references') r
                         where jsonb_exists(r -> 'columns', m.name))
                     and age(a.xmin) <= age(pg_current_xact_id()::xid))
-            then 'its keys were worked out anew' else 'its rows were rewritten' end
+            then 'a column of its key or filter was worked out anew' else 'its rows were rewritten' end
         from cdc_sync.captured c
         join cdc_sync.captured_text t using (change_table)
         where not c.paused and exists (
