@@ -19,6 +19,7 @@ from cdc_sync.registry import (
     gaps,
     is_installed,
     registered,
+    rewritten,
     to_reread,
     unsent,
     waiting,
@@ -228,8 +229,8 @@ def _renew(session: Session, capture: Capture, entry: Registered, others: Mappin
     session.script(database.capture_script(tracked, guarded=database.guarded(session)))
     gap = gaps(session).get(entry.change, "")
     unseen = renew.unseen(session, tracked, "" if gap == REWRITTEN else gap, missed=missed)
-    again = missed or gap == REWRITTEN or tracked.settings.asks_other(entry.settings)
-    if again or renew.needs_reading(session, tracked, was):
+    again = missed or entry.change in rewritten(session)
+    if again or tracked.settings.asks_other(entry.settings) or renew.needs_reading(session, tracked, was):
         renew.settle(session, tracked, missed=missed)
     if not database.keeps_known:
         session.run("known_drop", {"known": database.known_name(tracked.change)})

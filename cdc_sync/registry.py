@@ -94,6 +94,11 @@ def to_reread(session: Session) -> set[str]:
     return {change for change, reason, rereads, _ in session.run("gaps") if rereads and reason != REWRITTEN}
 
 
+def rewritten(session: Session) -> set[str]:
+    """Change tables of which every row may hold other values than any change tells."""
+    return {change for change, reason, *_ in session.run("gaps") if reason == REWRITTEN}
+
+
 def describe(session: Session, names: Sequence[str]) -> dict[str, Table]:
     """The tables of these names, and every table that they refer to, however far."""
     described = session.database.describe(session, list(names))

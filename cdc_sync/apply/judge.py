@@ -54,7 +54,7 @@ class Bench:
     _may_write: dict[str, bool] = field(default_factory=dict)
 
     def may_write_over(self, session: Session, table: str) -> bool:
-        """Whether the origin may change rows that stand. Asked only where one does: most new rows meet none."""
+        """Whether the origin may change rows that stand. Asked only where rows are not all new."""
         if table not in self._may_write:
             peer = peers.find(session, self.node)
             may = peer is None or peer.grants is None or WORDS[Op.UPDATE] in peer.grants.get(table, ())
